@@ -1,0 +1,26 @@
+//! Wire types of the Databricks database API and its neighbours, as the official clients send and read
+//! them: snake_case JSON, absent rather than null, 64-bit integers as numbers.
+//!
+//! Owns: the shapes. Never: HTTP, validation, defaults; those belong to the server and its clients.
+
+pub mod catalog;
+pub mod credential;
+pub mod error;
+pub mod instance;
+pub mod pipeline;
+pub mod scim;
+pub mod synced_table;
+pub mod unity;
+
+pub use catalog::{DatabaseCatalog, DatabaseCatalogList};
+pub use credential::{
+    DatabaseCredential, GenerateCredentialRequest, RequestedClaims, RequestedResource,
+};
+pub use error::{ErrorBody, ErrorCode};
+pub use instance::{
+    CustomTag, DatabaseInstance, DatabaseInstanceList, DatabaseInstanceRef, InstanceState,
+};
+pub use synced_table::{
+    NewPipelineSpec, SyncedDatabaseTable, SyncedDatabaseTableList, SyncedTableSpec,
+    SyncedTableState, SyncedTableStatus,
+};

@@ -1,0 +1,118 @@
+//! The engine `local` with every PostgreSQL that is found here: each step twice, as after a crash.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lakeport_engine::local::{LocalEngine, Search};
+use lakeport_engine::{
+    ADMIN_ROLE, CapacityUnit, ClusterId, DEFAULT_DATABASE, Engine, MAINTENANCE_DATABASE, Observed,
+    Process, Settings, WRITER_ROLE,
+};
+use uuid::Uuid;
+
+fn data_dir() -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("lakeport-").tempdir_in("/tmp").unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    directory
+}
+
+async fn open(directory: &Path) -> LocalEngine {
+    let installed = std::env::var_os("LAKEPORT_POSTGRES_DIR").map(PathBuf::from);
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/postgres");
+    let search =
+        Search { explicit: vec![], installed: installed.into_iter().chain([beside]).collect() };
+    let passwords = Arc::new(|purpose: &str| format!("test {purpose}"));
+    LocalEngine::open(directory, search, passwords).await.unwrap()
+}
+
+async fn process(engine: &LocalEngine, id: &ClusterId) -> Process {
+    match engine.observe(id).await {
+        Observed::Present { process, .. } => process,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_lives_and_dies() {
+    let directory = data_dir();
+    let engine = open(directory.path()).await;
+    for version in engine.versions() {
+        let id = ClusterId::from(Uuid::new_v4());
+        let settings = Settings::for_instance(CapacityUnit::default(), 1, version.major);
+        assert_eq!(engine.observe(&id).await, Observed::Absent);
+        for _ in 0..2 {
+            engine.provision(&id, version.major).await.unwrap();
+            engine.configure(&id, &settings).await.unwrap();
+        }
+        assert_eq!(process(&engine, &id).await, Process::Down);
+        for _ in 0..2 {
+            engine.start(&id).await.unwrap();
+        }
+        assert_eq!(process(&engine, &id).await, Process::Ready);
+        check_server(&engine, &id, version.major).await;
+        for _ in 0..2 {
+            engine.stop(&id).await.unwrap();
+        }
+        assert_eq!(process(&engine, &id).await, Process::Down);
+        for _ in 0..2 {
+            engine.destroy(&id).await.unwrap();
+        }
+        assert_eq!(engine.observe(&id).await, Observed::Absent);
+    }
+}
+
+async fn check_server(engine: &LocalEngine, id: &ClusterId, major: u32) {
+    for (role, database) in [(ADMIN_ROLE, MAINTENANCE_DATABASE), (WRITER_ROLE, DEFAULT_DATABASE)] {
+        let session = lakeport_pg::connect(&engine.connection(id, role, database)).await.unwrap();
+        let row = session
+            .query_one(
+                "select current_setting('server_version_num')::int / 10000,
+                        current_setting('data_checksums'), current_setting('server_encoding'),
+                        (select datcollate from pg_database where datname = current_database())",
+                &[],
+            )
+            .await
+            .unwrap();
+        assert_eq!(u32::try_from(row.get::<_, i32>(0)).unwrap(), major);
+        assert_eq!(row.get::<_, &str>(1), "on");
+        assert_eq!(row.get::<_, &str>(2), "UTF8");
+        assert_eq!(row.get::<_, &str>(3), "C.UTF-8");
+    }
+    let mut wrong = engine.connection(id, ADMIN_ROLE, MAINTENANCE_DATABASE);
+    wrong.password("wrong");
+    assert!(lakeport_pg::connect(&wrong).await.is_err(), "the admin needs its password");
+    let mut writer = engine.connection(id, WRITER_ROLE, MAINTENANCE_DATABASE);
+    writer.application_name("t");
+    assert!(lakeport_pg::connect(&writer).await.is_err(), "the maintenance database is ours alone");
+}
+
+#[tokio::test]
+async fn the_pool_feeds_creation_with_clusters_of_their_own() {
+    let directory = data_dir();
+    let engine = open(directory.path()).await;
+    engine.fill_pool().await.unwrap();
+    let major = engine.default_major();
+    let pool = directory.path().join("pool").join(major.to_string());
+    let before = fs::read_dir(&pool).unwrap().count();
+    let (one, two) = (ClusterId::from(Uuid::new_v4()), ClusterId::from(Uuid::new_v4()));
+    engine.provision(&one, major).await.unwrap();
+    engine.provision(&two, major).await.unwrap();
+    assert_eq!(fs::read_dir(&pool).unwrap().count(), before - 2);
+    let password = |id| {
+        let config = engine.connection(id, ADMIN_ROLE, MAINTENANCE_DATABASE);
+        config.get_password().unwrap().to_vec()
+    };
+    assert_ne!(password(&one), password(&two));
+}
+
+#[tokio::test]
+async fn work_that_a_crash_cut_short_is_removed() {
+    let directory = data_dir();
+    drop(open(directory.path()).await);
+    let half_made = directory.path().join("pool/.half-made");
+    fs::create_dir_all(half_made.join("data")).unwrap();
+    drop(open(directory.path()).await);
+    assert!(!half_made.exists());
+}

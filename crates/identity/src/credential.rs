@@ -1,0 +1,243 @@
+//! Database credentials: short-lived JWTs that are PostgreSQL passwords.
+//!
+//! Checked strictly: the algorithm is the key's, never the header's; `kid` known; `iss`, `aud`, `exp`,
+//! `iat` and `sub` present and right; a life of at most [`MAX_LIFETIME`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Result, SigningKeys};
+
+/// What Lakebase gives, and the most that is accepted.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Nobody issues longer ones; refused before any parsing.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Clocks of several servers may differ by this much.
+const LEEWAY_SECONDS: u64 = 5;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    pub iss: String,
+    pub aud: String,
+    /// The user name, which is also the PostgreSQL role.
+    pub sub: String,
+    pub iat: u64,
+    pub exp: u64,
+    pub jti: String,
+    /// Uids of the instances that it opens.
+    pub instances: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    #[error("not a JSON web token")]
+    NotAToken,
+    #[error("expired {seconds_ago} seconds ago")]
+    Expired { seconds_ago: u64 },
+    #[error("not valid")]
+    Invalid,
+}
+
+/// Issues and verifies the credentials of one installation.
+pub struct Credentials {
+    keys: Arc<SigningKeys>,
+    issuer: String,
+    audience: String,
+}
+
+impl Credentials {
+    #[must_use]
+    pub fn new(keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
+        let issuer = format!("urn:lakeport:{workspace_id}");
+        Self { keys, audience: format!("{issuer}:postgresql"), issuer }
+    }
+
+    /// A token for these instances, and when it expires.
+    pub fn issue(&self, subject: &str, instances: Vec<String>) -> Result<(String, Timestamp)> {
+        self.issue_at(subject, instances, Timestamp::now())
+    }
+
+    fn issue_at(
+        &self,
+        subject: &str,
+        instances: Vec<String>,
+        now: Timestamp,
+    ) -> Result<(String, Timestamp)> {
+        let issued = u64::try_from(now.as_second()).unwrap_or_default();
+        let expires = issued + MAX_LIFETIME.as_secs();
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: subject.to_owned(),
+            iat: issued,
+            exp: expires,
+            jti: Uuid::new_v4().to_string(),
+            instances,
+        };
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(self.keys.signing_kid.clone());
+        let token = encode(&header, &claims, &self.keys.signing)?;
+        let expires_at = i64::try_from(expires).ok().and_then(|s| Timestamp::from_second(s).ok());
+        Ok((token, expires_at.unwrap_or(now)))
+    }
+
+    pub fn verify(&self, token: &str) -> std::result::Result<Claims, CredentialError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(CredentialError::Invalid);
+        }
+        let header = decode_header(token).map_err(|_| CredentialError::NotAToken)?;
+        let key = header
+            .kid
+            .as_deref()
+            .and_then(|kid| self.keys.verifying(kid))
+            .ok_or(CredentialError::Invalid)?;
+        let claims = decode::<Claims>(token, key, &self.validation())
+            .map_err(|_| CredentialError::Invalid)?
+            .claims;
+        check_times(&claims)?;
+        Ok(claims)
+    }
+
+    /// Expiry is checked by [`check_times`], which can say how long ago it was.
+    fn validation(&self) -> Validation {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[&self.audience]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+        validation.validate_exp = false;
+        validation.validate_nbf = true;
+        validation.leeway = LEEWAY_SECONDS;
+        validation
+    }
+}
+
+fn check_times(claims: &Claims) -> std::result::Result<(), CredentialError> {
+    let now = jsonwebtoken::get_current_timestamp();
+    let lifetime = claims.exp.checked_sub(claims.iat).ok_or(CredentialError::Invalid)?;
+    if lifetime > MAX_LIFETIME.as_secs() || claims.iat > now + LEEWAY_SECONDS {
+        return Err(CredentialError::Invalid);
+    }
+    if now >= claims.exp + LEEWAY_SECONDS {
+        return Err(CredentialError::Expired { seconds_ago: now - claims.exp });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jsonwebtoken::EncodingKey;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::keys;
+
+    fn credentials() -> Credentials {
+        Credentials::new(keys::for_tests(), "42")
+    }
+
+    fn claims(credentials: &Credentials) -> Value {
+        let now = jsonwebtoken::get_current_timestamp();
+        json!({
+            "iss": credentials.issuer, "aud": credentials.audience, "sub": "a@b.c",
+            "iat": now, "exp": now + 60, "jti": "j", "instances": ["u"],
+        })
+    }
+
+    fn sign(credentials: &Credentials, claims: &Value) -> String {
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(credentials.keys.signing_kid.clone());
+        encode(&header, claims, &credentials.keys.signing).unwrap()
+    }
+
+    #[test]
+    fn a_fresh_token_verifies_and_uses_url_safe_characters_only() {
+        let credentials = credentials();
+        let (token, expires) = credentials.issue("a@b.c", vec!["u".into()]).unwrap();
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)));
+        let claims = credentials.verify(&token).unwrap();
+        assert_eq!(claims.sub, "a@b.c");
+        assert_eq!(i64::try_from(claims.exp).unwrap(), expires.as_second());
+        assert_eq!(claims.exp - claims.iat, 3600);
+    }
+
+    #[test]
+    fn an_expired_token_says_since_when() {
+        let credentials = credentials();
+        let past = Timestamp::now() - jiff::SignedDuration::from_secs(3700);
+        let (token, _) = credentials.issue_at("a@b.c", vec![], past).unwrap();
+        match credentials.verify(&token) {
+            Err(CredentialError::Expired { seconds_ago }) => assert!((100..160).contains(&seconds_ago)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_missing_or_wrong_claim_is_refused() {
+        let credentials = credentials();
+        assert!(credentials.verify(&sign(&credentials, &claims(&credentials))).is_ok());
+        for name in ["iss", "aud", "sub", "iat", "exp", "jti", "instances"] {
+            let mut broken = claims(&credentials);
+            broken.as_object_mut().unwrap().remove(name);
+            let verdict = credentials.verify(&sign(&credentials, &broken));
+            assert_eq!(verdict, Err(CredentialError::Invalid), "without {name}");
+        }
+        let now = jsonwebtoken::get_current_timestamp();
+        for (name, value) in [
+            ("iss", json!("urn:lakeport:43")),
+            ("aud", json!("urn:lakeport:42:other")),
+            ("exp", json!(now + 7200)),
+            ("iat", json!(now + 60)),
+            ("nbf", json!(now + 60)),
+            ("instances", json!("u")),
+        ] {
+            let mut broken = claims(&credentials);
+            broken[name] = value;
+            let verdict = credentials.verify(&sign(&credentials, &broken));
+            assert_eq!(verdict, Err(CredentialError::Invalid), "wrong {name}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_key_or_algorithm_is_refused() {
+        let ours = credentials();
+        let theirs = credentials();
+        let foreign = sign(&theirs, &claims(&ours));
+        assert_eq!(ours.verify(&foreign), Err(CredentialError::Invalid), "unknown kid");
+
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some(ours.keys.signing_kid.clone());
+        let forged = encode(&header, &claims(&ours), &theirs.keys.signing).unwrap();
+        assert_eq!(ours.verify(&forged), Err(CredentialError::Invalid), "foreign signature");
+
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(ours.keys.signing_kid.clone());
+        let public = ours.keys.jwk_set().keys[0].x.clone();
+        let confused =
+            encode(&header, &claims(&ours), &EncodingKey::from_secret(public.as_bytes())).unwrap();
+        assert_eq!(ours.verify(&confused), Err(CredentialError::Invalid), "HS256");
+
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = json!({"alg": "none", "typ": "JWT", "kid": ours.keys.signing_kid});
+        let none = format!("{}.{}.", part(&head), part(&claims(&ours)));
+        assert!(ours.verify(&none).is_err(), "alg none");
+    }
+
+    #[test]
+    fn what_is_no_token_is_told_apart() {
+        let credentials = credentials();
+        for text in ["", "hunter2", "lkpt_abc", "a.b.c"] {
+            assert_eq!(credentials.verify(text), Err(CredentialError::NotAToken), "{text}");
+        }
+        let huge = "x".repeat(MAX_TOKEN_BYTES + 1);
+        assert_eq!(credentials.verify(&huge), Err(CredentialError::Invalid));
+    }
+}

@@ -1,0 +1,20 @@
+//! Who callers are and what proves it: the installation's key, personal access tokens, database
+//! credentials, and the certificate authority.
+//!
+//! Owns: every secret and its use. Never: HTTP, the PostgreSQL wire, or what an identity may do.
+
+mod access_token;
+mod ca;
+mod credential;
+mod error;
+mod keys;
+mod vault;
+
+pub use access_token::{AccessToken, authenticate, issue};
+pub use ca::{Authority, ServerCertificate};
+pub use credential::{Claims, CredentialError, Credentials};
+pub use error::Error;
+pub use keys::{Jwk, JwkSet, SigningKeys};
+pub use vault::Vault;
+
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,49 @@
+//! What can go wrong with the metadata database.
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the metadata database is not available: {0}")]
+    Unavailable(String),
+    /// A unique or foreign key refused the row; holds the constraint's name.
+    #[error("the metadata database refused the row: constraint {0}")]
+    Constraint(String),
+    #[error("metadata statement failed: {}", lakeport_pg::describe(.0))]
+    Statement(tokio_postgres::Error),
+    #[error("{0}")]
+    Schema(String),
+}
+
+impl Error {
+    /// Whether the named constraint refused the row.
+    #[must_use]
+    pub fn is_constraint(&self, name: &str) -> bool {
+        matches!(self, Self::Constraint(constraint) if constraint == name)
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else {
+            return Self::Unavailable(lakeport_pg::describe(&error));
+        };
+        let keyed = [SqlState::UNIQUE_VIOLATION, SqlState::FOREIGN_KEY_VIOLATION];
+        match db.constraint() {
+            Some(constraint) if keyed.contains(db.code()) => {
+                Self::Constraint(constraint.to_owned())
+            }
+            _ => Self::Statement(error),
+        }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => Self::Unavailable(lakeport_pg::describe(&error)),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}

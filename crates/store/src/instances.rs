@@ -1,0 +1,351 @@
+//! Instances and the databases of theirs that are registered as catalogs.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{Result, Store};
+
+#[derive(Debug, Clone)]
+pub struct Instance {
+    pub uid: Uuid,
+    pub name: String,
+    pub node_id: Uuid,
+    pub creator: String,
+    pub created_at: Timestamp,
+    pub pg_version: i32,
+    /// The fields that the client has set, as it has set them.
+    pub spec: Value,
+    pub generation: i64,
+    pub deleted_at: Option<Timestamp>,
+    pub state: String,
+    pub message: Option<String>,
+    pub observed_generation: i64,
+    /// The loopback address that is this instance's own, if it has one.
+    pub address: Option<String>,
+    pub attempts: i32,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewInstance {
+    pub uid: Uuid,
+    pub name: String,
+    pub node_id: Uuid,
+    pub creator: String,
+    pub pg_version: i32,
+    pub spec: Value,
+    pub state: String,
+}
+
+/// What a reconciler writes after a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceStatus {
+    pub state: String,
+    pub message: Option<String>,
+    pub observed_generation: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct DatabaseCatalogRow {
+    pub name: String,
+    pub uid: Uuid,
+    pub instance_uid: Uuid,
+    pub instance_name: String,
+    pub database_name: String,
+    pub creator: String,
+}
+
+const COLUMNS: &str = "uid, name, node_id, creator, created_at, pg_version, spec, generation, \
+                       deleted_at, state, message, observed_generation, address, attempts";
+
+impl From<&Row> for Instance {
+    fn from(row: &Row) -> Self {
+        Self {
+            uid: row.get(0),
+            name: row.get(1),
+            node_id: row.get(2),
+            creator: row.get(3),
+            created_at: row.get(4),
+            pg_version: row.get(5),
+            spec: row.get(6),
+            generation: row.get(7),
+            deleted_at: row.get(8),
+            state: row.get(9),
+            message: row.get(10),
+            observed_generation: row.get(11),
+            address: row.get(12),
+            attempts: row.get(13),
+        }
+    }
+}
+
+impl Store {
+    /// Refused by the constraint `instances_name_key` if the name is taken.
+    pub async fn add_instance(&self, new: &NewInstance) -> Result<Instance> {
+        let row = self
+            .connection()
+            .await?
+            .query_one(
+                &format!(
+                    "insert into instances (uid, name, node_id, creator, pg_version, spec, state)
+                     values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
+                ),
+                &[
+                    &new.uid,
+                    &new.name,
+                    &new.node_id,
+                    &new.creator,
+                    &new.pg_version,
+                    &new.spec,
+                    &new.state,
+                ],
+            )
+            .await?;
+        Ok(Instance::from(&row))
+    }
+
+    pub async fn instance(&self, uid: Uuid) -> Result<Option<Instance>> {
+        let row = self
+            .connection()
+            .await?
+            .query_opt(&format!("select {COLUMNS} from instances where uid = $1"), &[&uid])
+            .await?;
+        Ok(row.as_ref().map(Instance::from))
+    }
+
+    pub async fn instance_by_name(&self, name: &str) -> Result<Option<Instance>> {
+        let row = self
+            .connection()
+            .await?
+            .query_opt(&format!("select {COLUMNS} from instances where name = $1"), &[&name])
+            .await?;
+        Ok(row.as_ref().map(Instance::from))
+    }
+
+    pub async fn instance_by_address(&self, address: &str) -> Result<Option<Instance>> {
+        let row = self
+            .connection()
+            .await?
+            .query_opt(&format!("select {COLUMNS} from instances where address = $1"), &[&address])
+            .await?;
+        Ok(row.as_ref().map(Instance::from))
+    }
+
+    /// At most `limit` instances whose names follow `after`.
+    pub async fn instances(&self, after: &str, limit: i64) -> Result<Vec<Instance>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                &format!(
+                    "select {COLUMNS} from instances where name > $1 order by name limit $2"
+                ),
+                &[&after, &limit],
+            )
+            .await?;
+        Ok(rows.iter().map(Instance::from).collect())
+    }
+
+    /// Every instance of one data directory.
+    pub async fn instances_of_node(&self, node: Uuid) -> Result<Vec<Instance>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                &format!("select {COLUMNS} from instances where node_id = $1 order by created_at"),
+                &[&node],
+            )
+            .await?;
+        Ok(rows.iter().map(Instance::from).collect())
+    }
+
+    /// Writes a new spec if nobody has written since `generation` was read; the state, which waiting
+    /// clients poll, changes in the same statement.
+    pub async fn update_instance_spec(
+        &self,
+        uid: Uuid,
+        generation: i64,
+        spec: &Value,
+        state: &str,
+    ) -> Result<Option<Instance>> {
+        let row = self
+            .connection()
+            .await?
+            .query_opt(
+                &format!(
+                    "update instances
+                     set spec = $3, generation = generation + 1, state = $4, message = null,
+                         attempts = 0, next_attempt = now()
+                     where uid = $1 and generation = $2 and deleted_at is null
+                     returning {COLUMNS}"
+                ),
+                &[&uid, &generation, &spec, &state],
+            )
+            .await?;
+        Ok(row.as_ref().map(Instance::from))
+    }
+
+    /// Marks the instance, with all that hangs on it, as to be deleted. False if it is not there.
+    pub async fn mark_instance_deleted(&self, uid: Uuid, state: &str) -> Result<bool> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let marked = transaction
+            .execute(
+                "update instances
+                 set deleted_at = coalesce(deleted_at, now()), generation = generation + 1,
+                     state = $2, message = null, attempts = 0, next_attempt = now()
+                 where uid = $1",
+                &[&uid, &state],
+            )
+            .await?;
+        transaction
+            .execute("delete from database_catalogs where instance_uid = $1", &[&uid])
+            .await?;
+        transaction.execute("delete from synced_tables where instance_uid = $1", &[&uid]).await?;
+        transaction.commit().await?;
+        Ok(marked == 1)
+    }
+
+    /// Forgets an instance of which nothing is left.
+    pub async fn forget_instance(&self, uid: Uuid) -> Result<()> {
+        self.connection()
+            .await?
+            .execute("delete from instances where uid = $1 and deleted_at is not null", &[&uid])
+            .await?;
+        Ok(())
+    }
+
+    pub async fn set_instance_status(&self, uid: Uuid, status: &InstanceStatus) -> Result<()> {
+        self.connection()
+            .await?
+            .execute(
+                "update instances
+                 set state = $2, message = $3, observed_generation = $4, attempts = 0
+                 where uid = $1 and generation = $4",
+                &[&uid, &status.state, &status.message, &status.observed_generation],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Records a failed pass and when to try again.
+    pub async fn postpone_instance(&self, uid: Uuid, message: &str, delay: Duration) -> Result<()> {
+        self.connection()
+            .await?
+            .execute(
+                "update instances
+                 set message = $2, attempts = attempts + 1,
+                     next_attempt = now() + $3 * interval '1 second'
+                 where uid = $1",
+                &[&uid, &message, &delay.as_secs_f64()],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Refused by the constraint `instances_address_key` if another instance has the address.
+    pub async fn set_instance_address(&self, uid: Uuid, address: &str) -> Result<()> {
+        self.connection()
+            .await?
+            .execute("update instances set address = $2 where uid = $1", &[&uid, &address])
+            .await?;
+        Ok(())
+    }
+
+    /// Every address that an instance has.
+    pub async fn instance_addresses(&self) -> Result<Vec<String>> {
+        let rows = self
+            .connection()
+            .await?
+            .query("select address from instances where address is not null", &[])
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Instances of the node whose reconciler has something to do and may try now.
+    pub async fn due_instances(&self, node: Uuid) -> Result<Vec<Uuid>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                "select uid from instances where node_id = $1 and next_attempt <= now()
+                 order by created_at",
+                &[&node],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Refused by `database_catalogs_pkey` if the name is taken, by
+    /// `database_catalogs_database` if the database has a catalog.
+    pub async fn add_database_catalog(&self, row: &DatabaseCatalogRow) -> Result<()> {
+        self.connection()
+            .await?
+            .execute(
+                "insert into database_catalogs (name, uid, instance_uid, database_name, creator)
+                 values ($1, $2, $3, $4, $5)",
+                &[&row.name, &row.uid, &row.instance_uid, &row.database_name, &row.creator],
+            )
+            .await?;
+        Ok(())
+    }
+
+    pub async fn database_catalog(&self, name: &str) -> Result<Option<DatabaseCatalogRow>> {
+        let rows = self.database_catalogs_where("c.name = $1", &name, "", 1).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// At most `limit` catalogs of the instance whose names follow `after`.
+    pub async fn database_catalogs(
+        &self,
+        instance: Uuid,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<DatabaseCatalogRow>> {
+        self.database_catalogs_where("c.instance_uid = $1", &instance, after, limit).await
+    }
+
+    async fn database_catalogs_where(
+        &self,
+        condition: &str,
+        value: &(dyn tokio_postgres::types::ToSql + Sync),
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<DatabaseCatalogRow>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                &format!(
+                    "select c.name, c.uid, c.instance_uid, i.name, c.database_name, c.creator
+                     from database_catalogs c join instances i on i.uid = c.instance_uid
+                     where {condition} and c.name > $2 order by c.name limit $3"
+                ),
+                &[value, &after, &limit],
+            )
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| DatabaseCatalogRow {
+                name: row.get(0),
+                uid: row.get(1),
+                instance_uid: row.get(2),
+                instance_name: row.get(3),
+                database_name: row.get(4),
+                creator: row.get(5),
+            })
+            .collect())
+    }
+
+    pub async fn delete_database_catalog(&self, name: &str) -> Result<bool> {
+        let deleted = self
+            .connection()
+            .await?
+            .execute("delete from database_catalogs where name = $1", &[&name])
+            .await?;
+        Ok(deleted == 1)
+    }
+}

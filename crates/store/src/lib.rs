@@ -1,0 +1,68 @@
+//! The metadata store: what should exist and what was seen, in PostgreSQL.
+//!
+//! Owns: migrations, leases, and one typed function a statement. Never: decisions; a caller that needs two
+//! statements to agree gets one function with one transaction.
+
+mod error;
+mod instances;
+mod lease;
+mod migrate;
+mod principals;
+mod settings;
+mod synced_tables;
+mod unity;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use tokio_postgres::{Config, NoTls};
+
+pub use error::Error;
+pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
+pub use lease::Lease;
+pub use principals::Principal;
+pub use settings::SigningKeyRow;
+pub use synced_tables::{AppliedVersion, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable};
+pub use unity::{UnityCatalog, UnitySchema, UnityTable};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Connections of one server to the metadata database: short statements, so few are enough.
+const POOL_SIZE: usize = 8;
+
+/// Schema that holds every table of ours, so that a shared database stays usable for others.
+const SCHEMA: &str = "lakeport";
+
+/// A cheap handle; clones share one pool.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    /// Connects, and brings the schema up to this program's version.
+    pub async fn open(mut config: Config) -> Result<Self> {
+        config.options(format!("-c search_path={SCHEMA},pg_catalog -c statement_timeout=30000"));
+        config.application_name("lakeport metadata");
+        let manager = Manager::from_config(
+            config,
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .build()
+            .map_err(|error| Error::Unavailable(error.to_string()))?;
+        let store = Self { pool };
+        migrate::run(&mut *store.connection().await?).await?;
+        Ok(store)
+    }
+
+    async fn connection(&self) -> Result<Object> {
+        self.pool.get().await.map_err(Error::from)
+    }
+
+    /// Whether the metadata database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.connection().await?.execute("select 1", &[]).await?;
+        Ok(())
+    }
+}
