@@ -47,7 +47,10 @@ impl Settings {
         let mut settings = Self::common(major);
         settings.set("shared_buffers", megabytes(shared_buffers));
         settings.set("effective_cache_size", megabytes(memory / 4 * 3));
-        settings.set("max_connections", (connections + SUPERUSER_RESERVED + reserved(major)).to_string());
+        settings.set(
+            "max_connections",
+            (connections + SUPERUSER_RESERVED + reserved(major)).to_string(),
+        );
         settings.set("work_mem", megabytes(work_mem));
         settings.set("maintenance_work_mem", megabytes((memory / 16).clamp(64 * MIB, 2 * GIB)));
         settings.set("max_wal_size", megabytes(max_wal_size));

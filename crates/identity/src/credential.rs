@@ -175,7 +175,9 @@ mod tests {
         let past = Timestamp::now() - jiff::SignedDuration::from_secs(3700);
         let (token, _) = credentials.issue_at("a@b.c", vec![], past).unwrap();
         match credentials.verify(&token) {
-            Err(CredentialError::Expired { seconds_ago }) => assert!((100..160).contains(&seconds_ago)),
+            Err(CredentialError::Expired { seconds_ago }) => {
+                assert!((100..160).contains(&seconds_ago))
+            }
             other => panic!("{other:?}"),
         }
     }

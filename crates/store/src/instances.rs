@@ -140,9 +140,7 @@ impl Store {
             .connection()
             .await?
             .query(
-                &format!(
-                    "select {COLUMNS} from instances where name > $1 order by name limit $2"
-                ),
+                &format!("select {COLUMNS} from instances where name > $1 order by name limit $2"),
                 &[&after, &limit],
             )
             .await?;
@@ -218,14 +216,21 @@ impl Store {
         Ok(())
     }
 
-    pub async fn set_instance_status(&self, uid: Uuid, status: &InstanceStatus) -> Result<()> {
+    /// Writes nothing if the spec has changed since `generation` was read.
+    pub async fn set_instance_status(
+        &self,
+        uid: Uuid,
+        generation: i64,
+        status: &InstanceStatus,
+    ) -> Result<()> {
         self.connection()
             .await?
             .execute(
                 "update instances
-                 set state = $2, message = $3, observed_generation = $4, attempts = 0
-                 where uid = $1 and generation = $4",
-                &[&uid, &status.state, &status.message, &status.observed_generation],
+                 set state = $2, message = $3, observed_generation = $4,
+                     attempts = case when $4 = generation then 0 else attempts end
+                 where uid = $1 and generation = $5",
+                &[&uid, &status.state, &status.message, &status.observed_generation, &generation],
             )
             .await?;
         Ok(())

@@ -20,7 +20,9 @@ pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
 pub use lease::Lease;
 pub use principals::Principal;
 pub use settings::SigningKeyRow;
-pub use synced_tables::{AppliedVersion, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable};
+pub use synced_tables::{
+    AppliedVersion, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
+};
 pub use unity::{UnityCatalog, UnitySchema, UnityTable};
 
 pub type Result<T> = std::result::Result<T, Error>;

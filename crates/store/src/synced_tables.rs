@@ -407,11 +407,7 @@ impl Store {
         Ok(row.as_ref().map(PipelineUpdate::from))
     }
 
-    pub async fn update_of(
-        &self,
-        pipeline: Uuid,
-        update: Uuid,
-    ) -> Result<Option<PipelineUpdate>> {
+    pub async fn update_of(&self, pipeline: Uuid, update: Uuid) -> Result<Option<PipelineUpdate>> {
         let row = self
             .connection()
             .await?

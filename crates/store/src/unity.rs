@@ -184,7 +184,9 @@ impl Store {
             .connection()
             .await?
             .query_opt(
-                &format!("select {SCHEMA} from unity_schemas where catalog_name = $1 and name = $2"),
+                &format!(
+                    "select {SCHEMA} from unity_schemas where catalog_name = $1 and name = $2"
+                ),
                 &[&catalog, &name],
             )
             .await?;

@@ -131,9 +131,7 @@ fn extensions(share: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(share.join("extension")) else { return Vec::new() };
     let mut names: Vec<_> = entries
         .flatten()
-        .filter_map(|entry| {
-            entry.file_name().to_str()?.strip_suffix(".control").map(str::to_owned)
-        })
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".control").map(str::to_owned))
         .collect();
     names.sort();
     names

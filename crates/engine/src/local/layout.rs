@@ -185,7 +185,9 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<()> {
 
 pub(crate) fn remove(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("removing", path)(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Error::io("removing", path)(error))
+        }
         _ => Ok(()),
     }
 }

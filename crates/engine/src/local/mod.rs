@@ -21,9 +21,7 @@ use tokio::sync::Mutex;
 
 pub use binaries::Search;
 
-use crate::{
-    ClusterId, Endpoint, Engine, Error, Observed, Process, Result, Settings, Version,
-};
+use crate::{ClusterId, Endpoint, Engine, Error, Observed, Process, Result, Settings, Version};
 use layout::{ClusterFile, Layout};
 use os_user::OsUser;
 

@@ -191,7 +191,9 @@ fn reason(log: &Path, offset: u64) -> String {
     let lines: Vec<_> = text
         .lines()
         .filter(|line| telling.iter().any(|word| line.contains(word)))
-        .map(|line| telling[..3].iter().find_map(|word| line.find(word)).map_or(line, |at| &line[at..]))
+        .map(|line| {
+            telling[..3].iter().find_map(|word| line.find(word)).map_or(line, |at| &line[at..])
+        })
         .collect();
     match lines.as_slice() {
         [] => format!("it ended without saying why, see {}", log.display()),

@@ -77,7 +77,8 @@ async fn initdb(bin: &Path, data: &Path, user: &OsUser) -> Result<()> {
     run(bin, "initdb", user, &arguments).await?;
     let conf = data.join("postgresql.conf");
     let mut content = fs::read_to_string(&conf).map_err(Error::io("reading", &conf))?;
-    content.push_str("\ninclude_if_exists 'lakeport.local.conf'\ninclude_if_exists 'lakeport.conf'\n");
+    content
+        .push_str("\ninclude_if_exists 'lakeport.local.conf'\ninclude_if_exists 'lakeport.conf'\n");
     fs::write(&conf, content).map_err(Error::io("writing", &conf))
 }
 
@@ -94,17 +95,19 @@ fn contents() -> Vec<String> {
 }
 
 /// Runs statements without a server. With `-j`, an empty line ends a statement.
-async fn single_user(
-    bin: &Path,
-    data: &Path,
-    user: &OsUser,
-    statements: &[String],
-) -> Result<()> {
+async fn single_user(bin: &Path, data: &Path, user: &OsUser, statements: &[String]) -> Result<()> {
     let failed = |output: String| Error::Tool { tool: "postgres --single", output };
     let mut child = user
         .command(&bin.join("postgres"))
         .args(["--single", "-j", "-D", &text(data)])
-        .args(["-c", "exit_on_error=true", "-c", "log_checkpoints=off", "-c", "shared_buffers=16MB"])
+        .args([
+            "-c",
+            "exit_on_error=true",
+            "-c",
+            "log_checkpoints=off",
+            "-c",
+            "shared_buffers=16MB",
+        ])
         .args(["-c", "log_min_messages=warning", "postgres"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -1,0 +1,165 @@
+//! Registered databases: the service behind `/api/2.0/database/catalogs`.
+
+use lakeport_api::{DatabaseCatalog, InstanceState};
+use lakeport_catalog::check_part;
+use lakeport_engine::MAINTENANCE_DATABASE;
+use lakeport_pg::QuotedIdent;
+use lakeport_store::{DatabaseCatalogRow, Instance};
+use uuid::Uuid;
+
+use crate::instances::wire_name;
+use crate::page::PageRequest;
+use crate::{Control, Error, Page, Result};
+
+impl Control {
+    pub async fn create_database_catalog(
+        &self,
+        caller: &str,
+        request: &DatabaseCatalog,
+    ) -> Result<DatabaseCatalog> {
+        check_part("catalog", &request.name).map_err(|error| Error::invalid("name", error))?;
+        require("database_instance_name", &request.database_instance_name)?;
+        require("database_name", &request.database_name)?;
+        let instance = self.find_instance(&request.database_instance_name).await?;
+        if self.store.unity_catalog(&request.name).await?.is_some() {
+            return Err(name_taken(&request.name));
+        }
+        let create = request.create_database_if_not_exists.unwrap_or_default();
+        self.ensure_database(&instance, &request.database_name, create).await?;
+        let row = DatabaseCatalogRow {
+            name: request.name.clone(),
+            uid: Uuid::new_v4(),
+            instance_uid: instance.uid,
+            instance_name: instance.name,
+            database_name: request.database_name.clone(),
+            creator: caller.to_owned(),
+        };
+        match self.store.add_database_catalog(&row).await {
+            Ok(()) => Ok(to_wire(row)),
+            Err(error) if error.is_constraint("database_catalogs_pkey") => {
+                self.same_catalog(&row).await
+            }
+            Err(error) if error.is_constraint("database_catalogs_database") => {
+                Err(Error::already_exists(format!(
+                    "database \"{}\" of instance \"{}\" already exists as another catalog; a \
+                     database has one at a time",
+                    row.database_name, row.instance_name
+                )))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same request sent again has already done its work.
+    async fn same_catalog(&self, row: &DatabaseCatalogRow) -> Result<DatabaseCatalog> {
+        let existing = self.store.database_catalog(&row.name).await?;
+        let same = existing.filter(|existing| {
+            existing.instance_uid == row.instance_uid
+                && existing.database_name == row.database_name
+                && existing.creator == row.creator
+        });
+        same.map(to_wire).ok_or_else(|| name_taken(&row.name))
+    }
+
+    /// The database must be there, or is made when that was asked for.
+    pub(crate) async fn ensure_database(
+        &self,
+        instance: &Instance,
+        database: &str,
+        create: bool,
+    ) -> Result<()> {
+        let quoted =
+            QuotedIdent::new(database).map_err(|error| Error::invalid("database_name", error))?;
+        if database == MAINTENANCE_DATABASE {
+            return Err(Error::invalid("database_name", "\"lakeport\" is the system's own"));
+        }
+        self.require_available(instance)?;
+        if self.has_database(instance, database).await? {
+            return Ok(());
+        }
+        if !create {
+            return Err(Error::not_found("database", database));
+        }
+        let session = self.admin_session(instance, MAINTENANCE_DATABASE).await?;
+        let owner = QuotedIdent::new(&instance.creator)
+            .map_err(|error| Error::invalid("creator", error))?;
+        let made = session.batch_execute(&format!("create database {quoted} owner {owner}")).await;
+        match made {
+            Err(error)
+                if lakeport_pg::sqlstate(&error)
+                    != Some(&tokio_postgres::error::SqlState::DUPLICATE_DATABASE) =>
+            {
+                Err(Error::internal("creating a database", lakeport_pg::describe(&error)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn has_database(&self, instance: &Instance, database: &str) -> Result<bool> {
+        let session = self.admin_session(instance, MAINTENANCE_DATABASE).await?;
+        let found = session
+            .query_opt("select from pg_catalog.pg_database where datname = $1", &[&database])
+            .await
+            .map_err(|error| {
+                Error::internal("looking for a database", lakeport_pg::describe(&error))
+            })?;
+        Ok(found.is_some())
+    }
+
+    pub(crate) fn require_available(&self, instance: &Instance) -> Result<()> {
+        if instance.state == wire_name(InstanceState::Available) {
+            return Ok(());
+        }
+        Err(Error::precondition(format!(
+            "instance \"{}\" is {}; it must be AVAILABLE",
+            instance.name, instance.state
+        )))
+    }
+
+    pub async fn get_database_catalog(&self, name: &str) -> Result<DatabaseCatalog> {
+        let row = self.store.database_catalog(name).await?;
+        row.map(to_wire).ok_or_else(|| Error::not_found("database catalog", name))
+    }
+
+    /// Forgets the registration; the database and its data stay.
+    pub async fn delete_database_catalog(&self, name: &str) -> Result<()> {
+        if self.store.delete_database_catalog(name).await? {
+            return Ok(());
+        }
+        Err(Error::not_found("database catalog", name))
+    }
+
+    pub async fn list_database_catalogs(
+        &self,
+        instance_name: &str,
+        page_size: Option<i64>,
+        page_token: Option<&str>,
+    ) -> Result<Page<DatabaseCatalog>> {
+        let instance = self.find_instance(instance_name).await?;
+        let list = format!("database catalogs of {}", instance.uid);
+        let request = PageRequest::new(&self.vault, list, page_size, page_token)?;
+        let rows =
+            self.store.database_catalogs(instance.uid, &request.after, request.limit()).await?;
+        let page = request.page(rows, |row| row.name.clone());
+        let items = page.items.into_iter().map(to_wire).collect();
+        Ok(Page { items, next_page_token: page.next_page_token })
+    }
+}
+
+fn require(field: &str, value: &str) -> Result<()> {
+    if value.is_empty() { Err(Error::invalid(field, "it is missing")) } else { Ok(()) }
+}
+
+fn name_taken(name: &str) -> Error {
+    Error::already_exists(format!("catalog \"{name}\" already exists"))
+}
+
+fn to_wire(row: DatabaseCatalogRow) -> DatabaseCatalog {
+    DatabaseCatalog {
+        name: row.name,
+        database_instance_name: row.instance_name,
+        database_name: row.database_name,
+        create_database_if_not_exists: None,
+        uid: Some(row.uid.to_string()),
+    }
+}

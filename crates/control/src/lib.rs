@@ -1,0 +1,63 @@
+//! What should exist, and making it so: services for each resource of the database API, and the
+//! reconcilers behind them.
+//!
+//! Owns: the API's semantics, spec → status. Never: HTTP, the PostgreSQL wire of clients, Delta; what it
+//! needs of those it declares as a trait ([`Naming`], [`SyncRunner`]) that the server implements.
+
+mod credentials;
+mod database_catalogs;
+mod error;
+mod instance_spec;
+mod instances;
+mod naming;
+mod page;
+mod pipelines;
+mod progress;
+pub mod reconcile;
+mod roles;
+pub mod supervisor;
+mod sync_runner;
+mod synced_table_wire;
+mod synced_tables;
+mod target;
+mod unity;
+
+use std::sync::Arc;
+
+use lakeport_catalog::Catalog;
+use lakeport_engine::{CapacityUnit, Engine};
+use lakeport_identity::{Credentials, Vault};
+use lakeport_store::Store;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use error::{Error, Kind};
+pub use naming::{HostName, Naming};
+pub use page::Page;
+pub use progress::{Progress, RunProgress};
+pub use sync_runner::{
+    ColumnInspection, Inspection, RunError, RunOutcome, SnapshotRun, SyncRunner,
+};
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that the services and reconcilers work with; cheap to clone behind an `Arc`.
+pub struct Control {
+    pub store: Store,
+    pub engine: Arc<dyn Engine>,
+    pub catalog: Arc<dyn Catalog>,
+    pub credentials: Credentials,
+    pub naming: Arc<dyn Naming>,
+    pub runner: Arc<dyn SyncRunner>,
+    pub vault: Arc<Vault>,
+    pub unit: CapacityUnit,
+    /// PostgreSQL version of instances that ask for none.
+    pub default_major: u32,
+    /// This data directory.
+    pub node: Uuid,
+    /// This process, as the holder of leases.
+    pub owner: Uuid,
+    pub progress: Progress,
+    /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
+    pub wake: Notify,
+}

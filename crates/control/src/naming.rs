@@ -1,0 +1,33 @@
+//! Names by which clients reach an instance; how they come about is the server's matter.
+
+use async_trait::async_trait;
+use lakeport_store::Instance;
+use uuid::Uuid;
+
+/// What a host name says about an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostName {
+    Uid(Uuid),
+    Address(String),
+}
+
+#[async_trait]
+pub trait Naming: Send + Sync {
+    /// The bare host that clients connect to, once there is one.
+    fn read_write_dns(&self, instance: &Instance) -> Option<String>;
+
+    /// Reads a host name that this naming may have given.
+    fn parse(&self, host: &str) -> Option<HostName>;
+
+    /// Whether the instance can be reached under its name already.
+    fn announced(&self, instance: &Instance) -> bool;
+
+    /// Makes the instance reachable; repeating it is fine. The error is for people.
+    async fn announce(&self, instance: &Instance) -> Result<(), String>;
+
+    /// Ends what `announce` began, and the sessions with it.
+    async fn withdraw(&self, instance: &Instance);
+
+    /// Ends the open sessions of an instance that stops.
+    fn close_sessions(&self, instance: &Instance);
+}

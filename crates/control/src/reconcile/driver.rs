@@ -1,0 +1,137 @@
+//! Runs the reconcilers: woken by a change, and every second by itself. One pass an object at a time,
+//! under a lease; what failed waits longer each time.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lakeport_store::Lease;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::{instance, synced_table};
+use crate::{Control, Result};
+
+/// A server that died is seen within this time.
+const TICK: Duration = Duration::from_secs(1);
+/// Leases are renewed well before they run out.
+const RENEW: Duration = Duration::from_secs(10);
+/// Starting many servers at once helps none of them.
+const INSTANCES_AT_ONCE: usize = 4;
+/// Each sync reads with as many threads as there are cores.
+const SYNCS_AT_ONCE: usize = 2;
+
+struct Driver {
+    control: Arc<Control>,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+    busy: Mutex<HashSet<Uuid>>,
+    instances: Arc<Semaphore>,
+    syncs: Arc<Semaphore>,
+}
+
+/// Drives the reconcilers until cancelled, then waits for the passes that are under way.
+pub async fn run(control: Arc<Control>, cancel: CancellationToken) -> Result<()> {
+    let driver = Arc::new(Driver {
+        control,
+        cancel,
+        tracker: TaskTracker::new(),
+        busy: Mutex::default(),
+        instances: Arc::new(Semaphore::new(INSTANCES_AT_ONCE)),
+        syncs: Arc::new(Semaphore::new(SYNCS_AT_ONCE)),
+    });
+    while !driver.cancel.is_cancelled() {
+        if let Err(error) = driver.look_around().await {
+            tracing::warn!(%error, source = ?std::error::Error::source(&error), "looking for work failed");
+        }
+        tokio::select! {
+            () = driver.cancel.cancelled() => {}
+            () = driver.control.wake.notified() => {}
+            () = tokio::time::sleep(TICK) => {}
+        }
+    }
+    driver.tracker.close();
+    driver.tracker.wait().await;
+    Ok(())
+}
+
+impl Driver {
+    async fn look_around(self: &Arc<Self>) -> Result<()> {
+        let control = &self.control;
+        for uid in control.store.due_instances(control.node).await? {
+            if !self.is_busy(uid) && instance::needs_work(control, uid).await? {
+                self.begin(Lease::Instance(uid), uid, &self.instances);
+            }
+        }
+        for id in control.store.due_synced_tables(control.node).await? {
+            self.begin(Lease::SyncedTable(id), id, &self.syncs);
+        }
+        Ok(())
+    }
+
+    /// Starts a pass, unless one is under way or there is no room; the next look finds it again.
+    fn begin(self: &Arc<Self>, lease: Lease, id: Uuid, room: &Arc<Semaphore>) {
+        let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
+        if !self.busy().insert(id) {
+            return;
+        }
+        let driver = Arc::clone(self);
+        self.tracker.spawn(async move {
+            driver.pass(lease, id).await;
+            driver.busy().remove(&id);
+            drop(permit);
+            driver.control.wake.notify_one();
+        });
+    }
+
+    async fn pass(&self, lease: Lease, id: Uuid) {
+        let control = &self.control;
+        match control.store.take_lease(lease, control.owner).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "taking a lease failed");
+                return;
+            }
+        }
+        let work = async {
+            match lease {
+                Lease::Instance(_) => instance::reconcile(control, id).await,
+                Lease::SyncedTable(_) => {
+                    synced_table::reconcile(control, id, self.cancel.clone()).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = self.keep(lease) => {}
+        }
+        if let Err(error) = control.store.release_lease(lease, control.owner).await {
+            tracing::warn!(%error, "releasing a lease failed; it runs out by itself");
+        }
+    }
+
+    /// Renews the lease for as long as it can; returning means that it was lost.
+    async fn keep(&self, lease: Lease) {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            match self.control.store.take_lease(lease, self.control.owner).await {
+                Ok(true) => {}
+                // The row is gone together with its object: the pass ends by itself.
+                Ok(false) => std::future::pending().await,
+                Err(error) => tracing::warn!(%error, "renewing a lease failed"),
+            }
+        }
+    }
+
+    fn is_busy(&self, id: Uuid) -> bool {
+        self.busy().contains(&id)
+    }
+
+    fn busy(&self) -> std::sync::MutexGuard<'_, HashSet<Uuid>> {
+        // The set is whole at every point where a holder could panic.
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

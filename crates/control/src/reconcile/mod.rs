@@ -1,0 +1,9 @@
+//! Reconcilers: observe → plan, a pure function → apply. Each takes an id and nothing else, so that a
+//! crash, a second server and the first run all go the same way; every step is safe to run twice.
+
+mod backoff;
+mod driver;
+mod instance;
+mod synced_table;
+
+pub use driver::run;

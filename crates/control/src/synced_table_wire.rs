@@ -1,0 +1,81 @@
+//! A synced table as clients see it.
+
+use lakeport_api::synced_table::{
+    DeltaTableSyncInfo, FailedStatus, PipelineProgress, ProvisioningState, ProvisioningStatus,
+    SyncPosition, TriggeredUpdateStatus,
+};
+use lakeport_api::{SyncedDatabaseTable, SyncedTableState, SyncedTableStatus};
+use lakeport_store::{AppliedVersion, SyncedTable};
+
+use crate::{Error, Result};
+
+pub(crate) fn state_name(state: SyncedTableState) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::from("SYNCED_TABLED_OFFLINE"),
+    }
+}
+
+pub(crate) fn to_wire(
+    table: &SyncedTable,
+    instance_name: &str,
+    progress: Option<PipelineProgress>,
+) -> Result<SyncedDatabaseTable> {
+    let mut wire: SyncedDatabaseTable = serde_json::from_value(table.request.clone())
+        .map_err(|error| Error::internal("reading a synced table's request", error))?;
+    wire.name.clone_from(&table.name);
+    wire.effective_database_instance_name = Some(instance_name.to_owned());
+    wire.effective_logical_database_name = Some(table.database_name.clone());
+    wire.data_synchronization_status = Some(status(table, progress));
+    wire.unity_catalog_provisioning_state = Some(if table.deleted_at.is_some() {
+        ProvisioningState::Deleting
+    } else {
+        ProvisioningState::Active
+    });
+    Ok(wire)
+}
+
+fn status(table: &SyncedTable, progress: Option<PipelineProgress>) -> SyncedTableStatus {
+    use SyncedTableState as State;
+    let state = serde_json::from_value(table.state.clone().into()).unwrap_or(State::Offline);
+    let mut status = SyncedTableStatus {
+        detailed_state: Some(state),
+        last_sync: table.applied.as_ref().map(position),
+        message: table.message.clone(),
+        pipeline_id: Some(table.pipeline_id.to_string()),
+        ..SyncedTableStatus::default()
+    };
+    let version = table.applied.as_ref().map(|applied| applied.version);
+    let finished = table.applied.as_ref().map(|applied| applied.finished_at.to_string());
+    match state {
+        State::Provisioning
+        | State::ProvisioningPipelineResources
+        | State::ProvisioningInitialSnapshot => {
+            status.provisioning_status =
+                Some(ProvisioningStatus { initial_pipeline_sync_progress: progress });
+        }
+        State::OfflineFailed | State::OnlinePipelineFailed | State::Offline => {
+            status.failed_status =
+                Some(FailedStatus { last_processed_commit_version: version, timestamp: finished });
+        }
+        _ => {
+            status.triggered_update_status = Some(TriggeredUpdateStatus {
+                last_processed_commit_version: version,
+                timestamp: finished,
+                triggered_update_progress: progress,
+            });
+        }
+    }
+    status
+}
+
+fn position(applied: &AppliedVersion) -> SyncPosition {
+    SyncPosition {
+        delta_table_sync_info: Some(DeltaTableSyncInfo {
+            delta_commit_timestamp: applied.committed_at.map(|at| at.to_string()),
+            delta_commit_version: Some(applied.version),
+        }),
+        sync_end_timestamp: Some(applied.finished_at.to_string()),
+        sync_start_timestamp: Some(applied.started_at.to_string()),
+    }
+}

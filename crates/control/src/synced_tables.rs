@@ -1,0 +1,268 @@
+//! Synced tables: the service behind `/api/2.0/database/synced_tables`.
+//!
+//! Everything that can be wrong with a request is found before anything is made.
+
+use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
+use lakeport_catalog::TableName;
+use lakeport_engine::MAINTENANCE_DATABASE;
+use lakeport_pg::QualifiedName;
+use lakeport_store::{Instance, NewSyncedTable};
+
+use crate::page::PageRequest;
+use crate::synced_table_wire::{state_name, to_wire};
+use crate::{Control, Error, Inspection, Page, Result};
+
+impl Control {
+    pub async fn create_synced_table(
+        &self,
+        caller: &str,
+        request: &SyncedDatabaseTable,
+    ) -> Result<SyncedDatabaseTable> {
+        let name: TableName =
+            request.name.parse().map_err(|error| Error::invalid("name", error))?;
+        let spec = request.spec.as_ref().ok_or_else(|| Error::invalid("spec", "it is missing"))?;
+        check_spec(spec)?;
+        QualifiedName::new(&name.schema, &name.table)
+            .map_err(|error| Error::invalid("name", error))?;
+        let (instance, database) = self.target_of(&name, request).await?;
+        if let Some(existing) = self.store.synced_table(&request.name).await? {
+            return self.same_synced_table(&existing, caller, request);
+        }
+        self.check_source(spec).await?;
+        self.require_available(&instance)?;
+        self.check_target(&instance, &database, &name, spec).await?;
+        let request_json = serde_json::to_value(request)
+            .map_err(|error| Error::internal("writing a synced table's request", error))?;
+        let new = NewSyncedTable {
+            name: request.name.clone(),
+            instance_uid: instance.uid,
+            database_name: database,
+            schema_name: name.schema,
+            table_name: name.table,
+            creator: caller.to_owned(),
+            request: request_json,
+            state: state_name(SyncedTableState::Provisioning),
+        };
+        let table = match self.store.add_synced_table(&new).await {
+            Ok(table) => table,
+            Err(error) if error.is_constraint("synced_tables_pkey") => {
+                let existing = self.store.synced_table(&request.name).await?;
+                let existing = existing.ok_or_else(|| taken(&request.name))?;
+                return self.same_synced_table(&existing, caller, request);
+            }
+            Err(error) if error.is_constraint("synced_tables_target") => {
+                return Err(Error::already_exists(format!(
+                    "another synced table already exists that writes \"{}\".\"{}\" in database \"{}\"",
+                    new.schema_name, new.table_name, new.database_name
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.wake.notify_one();
+        to_wire(&table, &instance.name, None)
+    }
+
+    /// The same request sent again has already done its work.
+    fn same_synced_table(
+        &self,
+        existing: &lakeport_store::SyncedTable,
+        caller: &str,
+        request: &SyncedDatabaseTable,
+    ) -> Result<SyncedDatabaseTable> {
+        let same = serde_json::to_value(request).is_ok_and(|json| json == existing.request)
+            && existing.creator == caller
+            && existing.deleted_at.is_none()
+            && existing.applied.is_none();
+        if !same {
+            return Err(taken(&request.name));
+        }
+        let instance = request.database_instance_name.clone().unwrap_or_default();
+        to_wire(existing, &instance, None)
+    }
+
+    /// In a registered catalog, instance and database follow from it; elsewhere they must be given.
+    async fn target_of(
+        &self,
+        name: &TableName,
+        request: &SyncedDatabaseTable,
+    ) -> Result<(Instance, String)> {
+        let instance_name = request.database_instance_name.as_deref().filter(|n| !n.is_empty());
+        let database = request.logical_database_name.as_deref().filter(|n| !n.is_empty());
+        let Some(catalog) = self.store.database_catalog(&name.catalog).await? else {
+            let missing = |field| {
+                Error::invalid(
+                    field,
+                    format!(
+                        "it is missing; it can only be left out where \"{}\" is a registered \
+                         database catalog",
+                        name.catalog
+                    ),
+                )
+            };
+            let instance_name = instance_name.ok_or_else(|| missing("database_instance_name"))?;
+            let database = database.ok_or_else(|| missing("logical_database_name"))?;
+            return Ok((self.find_instance(instance_name).await?, database.to_owned()));
+        };
+        let instance = self.find_instance(&catalog.instance_name).await?;
+        if let Some(given) = instance_name
+            && self.find_instance(given).await?.uid != instance.uid
+        {
+            return Err(Error::invalid(
+                "database_instance_name",
+                format!("catalog \"{}\" belongs to instance \"{}\"", catalog.name, instance.name),
+            ));
+        }
+        if database.is_some_and(|given| given != catalog.database_name) {
+            return Err(Error::invalid(
+                "logical_database_name",
+                format!("catalog \"{}\" shows \"{}\"", catalog.name, catalog.database_name),
+            ));
+        }
+        Ok((instance, catalog.database_name))
+    }
+
+    async fn check_source(&self, spec: &SyncedTableSpec) -> Result<()> {
+        let source = spec.source_table_full_name.as_deref().unwrap_or_default();
+        let name: TableName =
+            source.parse().map_err(|error| Error::invalid("spec.source_table_full_name", error))?;
+        let location = self.catalog.resolve(&name).await?;
+        let inspection = self.runner.inspect(&location).await.map_err(|error| {
+            Error::invalid("spec.source_table_full_name", format!("{name}: {}", error.message))
+        })?;
+        check_key(spec, &inspection)
+    }
+
+    /// The database and the schema must be there or be asked for, and the table must be free.
+    async fn check_target(
+        &self,
+        instance: &Instance,
+        database: &str,
+        name: &TableName,
+        spec: &SyncedTableSpec,
+    ) -> Result<()> {
+        let create = spec.create_database_objects_if_missing.unwrap_or_default();
+        let hint = "create it, or set spec.create_database_objects_if_missing";
+        if database == MAINTENANCE_DATABASE {
+            return Err(Error::invalid("logical_database_name", "it is the system's own"));
+        }
+        if !self.has_database(instance, database).await? {
+            lakeport_pg::QuotedIdent::new(database)
+                .map_err(|error| Error::invalid("logical_database_name", error))?;
+            if create {
+                return Ok(());
+            }
+            let problem = format!("database \"{database}\" was not found: {hint}");
+            return Err(Error::invalid("logical_database_name", problem));
+        }
+        let session = self.admin_session(instance, database).await?;
+        let sql = "select n.oid is not null, c.oid is not null
+                   from (values (1)) one
+                   left join pg_catalog.pg_namespace n on n.nspname = $1
+                   left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = $2";
+        let row = session.query_one(sql, &[&name.schema, &name.table]).await.map_err(|error| {
+            Error::internal("looking at the target", lakeport_pg::describe(&error))
+        })?;
+        if !row.get::<_, bool>(0) && !create {
+            let problem = format!("schema \"{}\" was not found: {hint}", name.schema);
+            return Err(Error::invalid("name", problem));
+        }
+        if row.get::<_, bool>(1) {
+            return Err(Error::already_exists(format!(
+                "a relation \"{}\".\"{}\" already exists in database \"{database}\": drop or rename \
+                 it, or choose another name",
+                name.schema, name.table
+            )));
+        }
+        Ok(())
+    }
+
+    pub async fn get_synced_table(&self, name: &str) -> Result<SyncedDatabaseTable> {
+        let not_found = || Error::not_found("synced table", name);
+        let table = self.store.synced_table(name).await?.ok_or_else(not_found)?;
+        let instance = self.store.instance(table.instance_uid).await?.ok_or_else(not_found)?;
+        to_wire(&table, &instance.name, self.progress.of(table.id))
+    }
+
+    /// Ends the synced table; the PostgreSQL table goes too only if `purge_data` is set.
+    pub async fn delete_synced_table(&self, name: &str, purge_data: Option<bool>) -> Result<()> {
+        let purge_data = purge_data.unwrap_or_default();
+        if !self.store.mark_synced_table_deleted(name, purge_data).await? {
+            return Err(Error::not_found("synced table", name));
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    pub async fn list_synced_tables(
+        &self,
+        instance_name: &str,
+        page_size: Option<i64>,
+        page_token: Option<&str>,
+    ) -> Result<Page<SyncedDatabaseTable>> {
+        let instance = self.find_instance(instance_name).await?;
+        let list = format!("synced tables of {}", instance.uid);
+        let request = PageRequest::new(&self.vault, list, page_size, page_token)?;
+        let rows = self.store.synced_tables(instance.uid, &request.after, request.limit()).await?;
+        let page = request.page(rows, |row| row.name.clone());
+        let items = page
+            .items
+            .iter()
+            .map(|row| to_wire(row, &instance.name, self.progress.of(row.id)))
+            .collect::<Result<_>>()?;
+        Ok(Page { items, next_page_token: page.next_page_token })
+    }
+}
+
+fn taken(name: &str) -> Error {
+    Error::already_exists(format!("synced table \"{name}\" already exists"))
+}
+
+fn check_spec(spec: &SyncedTableSpec) -> Result<()> {
+    match spec.scheduling_policy.as_deref() {
+        Some("SNAPSHOT") => {}
+        Some(policy @ ("TRIGGERED" | "CONTINUOUS")) => {
+            return Err(Error::unsupported(format!(
+                "spec.scheduling_policy: {policy} is not supported; use SNAPSHOT and start an update \
+                 of the pipeline when the source has changed"
+            )));
+        }
+        Some(other) => {
+            return Err(Error::invalid(
+                "spec.scheduling_policy",
+                format!("\"{other}\" is not one of SNAPSHOT, TRIGGERED, CONTINUOUS"),
+            ));
+        }
+        None => {
+            return Err(Error::invalid("spec.scheduling_policy", "it is missing; set SNAPSHOT"));
+        }
+    }
+    if spec.source_table_full_name.as_deref().unwrap_or_default().is_empty() {
+        return Err(Error::invalid("spec.source_table_full_name", "it is missing"));
+    }
+    let unsupported = [
+        ("spec.timeseries_key", spec.timeseries_key.is_some()),
+        ("spec.existing_pipeline_id", spec.existing_pipeline_id.is_some()),
+        ("spec.type_overrides", spec.type_overrides.as_ref().is_some_and(|list| !list.is_empty())),
+    ];
+    match unsupported.iter().find(|(_, given)| *given) {
+        Some((field, _)) => Err(Error::unsupported(format!("{field}: it is not supported"))),
+        None => Ok(()),
+    }
+}
+
+fn check_key(spec: &SyncedTableSpec, inspection: &Inspection) -> Result<()> {
+    let field = "spec.primary_key_columns";
+    let key = spec.primary_key_columns.as_deref().unwrap_or_default();
+    if key.is_empty() {
+        return Err(Error::invalid(field, "it is missing; name the columns that identify a row"));
+    }
+    for (index, column) in key.iter().enumerate() {
+        if !inspection.columns.iter().any(|known| known.name == *column) {
+            return Err(Error::invalid(field, format!("the source has no column \"{column}\"")));
+        }
+        if key[..index].contains(column) {
+            return Err(Error::invalid(field, format!("\"{column}\" is named twice")));
+        }
+    }
+    Ok(())
+}

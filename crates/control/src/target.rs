@@ -1,0 +1,94 @@
+//! The PostgreSQL side of a synced table around its runs: schema, the writer's rights, readers' rights.
+
+use lakeport_engine::{ClusterId, WRITER_ROLE};
+use lakeport_pg::{QualifiedName, QuotedIdent, quote_literal};
+use lakeport_store::{Instance, SyncedTable};
+
+use crate::{Control, Error, Result};
+
+impl Control {
+    /// The writer may create its tables in the target schema, which is made if it is missing.
+    pub(crate) async fn prepare_target(
+        &self,
+        instance: &Instance,
+        table: &SyncedTable,
+        create: bool,
+    ) -> Result<()> {
+        self.ensure_database(instance, &table.database_name, create).await?;
+        let session = self.admin_session(instance, &table.database_name).await?;
+        let schema =
+            QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
+        let database = QuotedIdent::new(&table.database_name)
+            .map_err(|error| Error::invalid("logical_database_name", error))?;
+        let owner =
+            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let make = if create {
+            format!("create schema if not exists {schema} authorization {owner};")
+        } else {
+            String::new()
+        };
+        session
+            .batch_execute(&format!(
+                "{make}
+                 grant usage, create on schema {schema} to {WRITER_ROLE};
+                 grant connect, create on database {database} to {WRITER_ROLE};"
+            ))
+            .await
+            .map_err(|error| {
+                Error::precondition(format!(
+                    "schema \"{}\" cannot be prepared: {}",
+                    table.schema_name,
+                    lakeport_pg::describe(&error)
+                ))
+            })
+    }
+
+    /// The creator reads the table and may pass that on.
+    pub(crate) async fn grant_readers(
+        &self,
+        instance: &Instance,
+        table: &SyncedTable,
+    ) -> Result<()> {
+        let session = self.admin_session(instance, &table.database_name).await?;
+        let name = qualified(table)?;
+        let reader =
+            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let schema = &name.schema;
+        let literal = quote_literal(&table.creator);
+        session
+            .batch_execute(&format!(
+                "do $lakeport_grant$ begin
+                     if exists (select from pg_catalog.pg_roles where rolname = {literal}) then
+                         grant usage on schema {schema} to {reader};
+                         grant select on {name} to {reader} with grant option;
+                     end if;
+                 end $lakeport_grant$"
+            ))
+            .await
+            .map_err(|error| {
+                Error::internal("granting a synced table", lakeport_pg::describe(&error))
+            })
+    }
+
+    /// A table that is kept when its sync ends becomes its creator's.
+    pub(crate) async fn hand_over(&self, instance: &Instance, table: &SyncedTable) -> Result<()> {
+        let session = self.admin_session(instance, &table.database_name).await?;
+        let name = qualified(table)?;
+        let owner =
+            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        session
+            .batch_execute(&format!("alter table if exists {name} owner to {owner}"))
+            .await
+            .map_err(|error| Error::internal("handing over a table", lakeport_pg::describe(&error)))
+    }
+
+    /// How the sync engine logs in: as the owner of synced tables, never as a superuser.
+    pub(crate) fn writer(&self, instance: &Instance, database: &str) -> tokio_postgres::Config {
+        self.engine.connection(&ClusterId::from(instance.uid), WRITER_ROLE, database)
+    }
+}
+
+fn qualified(table: &SyncedTable) -> Result<QualifiedName> {
+    QualifiedName::new(&table.schema_name, &table.table_name)
+        .map_err(|error| Error::invalid("name", error))
+}

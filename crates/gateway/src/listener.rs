@@ -1,0 +1,62 @@
+//! The accept loop of one listener.
+//!
+//! It starts a task for each connection and never ends because of one: a refused descriptor or an
+//! aborted connection is logged, and the loop goes on.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Gateway, connection};
+
+/// A pause after an accept error: without descriptors, accept fails again at once.
+const BREATH: Duration = Duration::from_millis(100);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 6;
+
+pub(crate) async fn serve(
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    cancel: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return,
+            () = gateway.draining.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((tcp, peer)) => {
+                if let Err(error) = tune(&tcp) {
+                    tracing::debug!(%peer, %error, "socket options were not set");
+                }
+                let run = connection::run(gateway.clone(), tcp, peer, tls.clone());
+                gateway.connections.spawn(run);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// Small answers leave at once, and a peer that vanished is noticed.
+fn tune(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    sockopt::set_socket_keepalive(tcp, true)?;
+    sockopt::set_tcp_keepidle(tcp, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(tcp, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(tcp, KEEPALIVE_PROBES)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(tcp, 60_000)?;
+    Ok(())
+}

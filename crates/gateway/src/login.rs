@@ -1,0 +1,150 @@
+//! From a start-up packet to a known identity and instance.
+//!
+//! The order is the point: first the token is checked, only then is anything looked up, so that a
+//! stranger learns nothing. The token is never logged and lives no longer than its check.
+
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::Gateway;
+use crate::error::Refusal;
+use crate::hello::{Client, ClientStream};
+use crate::message;
+use crate::route::{AuthFailure, Identity, Instance, RouteFailure, Selector};
+use crate::startup::Startup;
+
+/// The longest PasswordMessage, as PostgreSQL has it.
+const MAX_PASSWORD_MESSAGE: usize = 65_535;
+/// A longer token is refused without being looked at.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// What a login came to know, also when it fails: for the audit log.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) instance: Option<Instance>,
+}
+
+/// Asks for the token, checks it, and finds the instance that is meant.
+pub(crate) async fn verify(
+    gateway: &Gateway,
+    client: &mut Client,
+    local: Option<SocketAddr>,
+    known: &mut Known,
+) -> Result<Instance, Refusal> {
+    ask_password(&mut client.stream, &client.startup).await?;
+    let password = read_password(&mut client.stream).await?;
+    let user = &client.startup.user;
+
+    let identity = authenticate(gateway, user, password).await?;
+    let identity = known.identity.insert(identity);
+    if !identity.roles.contains(user) {
+        let subject = identity.subject.clone();
+        return Err(Refusal::WrongUser { user: user.clone(), subject });
+    }
+
+    let instance = find_instance(gateway, &selectors(client, local), identity).await?;
+    let instance = known.instance.insert(instance);
+    if !identity.instances.contains(&instance.uid) {
+        return Err(Refusal::WrongInstance { user: user.clone() });
+    }
+    Ok(instance.clone())
+}
+
+async fn ask_password(stream: &mut ClientStream, startup: &Startup) -> Result<(), Refusal> {
+    let mut question = BytesMut::new();
+    if startup.needs_negotiation() {
+        let unknown = &startup.protocol_options;
+        message::negotiate_protocol_version(&mut question, startup.minor(), unknown);
+    }
+    message::cleartext_password(&mut question);
+    stream.write_all(&question).await?;
+    Ok(stream.flush().await?)
+}
+
+/// The password's bytes, without the NUL that ends them.
+async fn read_password(stream: &mut ClientStream) -> Result<Vec<u8>, Refusal> {
+    if stream.read_u8().await? != message::PASSWORD {
+        return Err(Refusal::Malformed("expected a password message"));
+    }
+    let length = stream.read_u32().await? as usize;
+    if !(5..=MAX_PASSWORD_MESSAGE).contains(&length) {
+        return Err(Refusal::Malformed("invalid length of password message"));
+    }
+    let mut password = vec![0; length - 4];
+    stream.read_exact(&mut password).await?;
+    match password.pop() {
+        Some(0) if !password.contains(&0) => Ok(password),
+        _ => Err(Refusal::Malformed("invalid password message")),
+    }
+}
+
+async fn authenticate(
+    gateway: &Gateway,
+    user: &str,
+    password: Vec<u8>,
+) -> Result<Identity, Refusal> {
+    let refused = |failure| match failure {
+        AuthFailure::Unavailable => Refusal::AuthUnavailable,
+        failure => Refusal::Credential { user: user.to_owned(), failure },
+    };
+    if password.len() > MAX_TOKEN {
+        return Err(refused(AuthFailure::Invalid));
+    }
+    let token = String::from_utf8(password).map_err(|_| refused(AuthFailure::NotAToken))?;
+    gateway.auth.authenticate(&token).await.map_err(refused)
+}
+
+fn selectors(client: &Client, local: Option<SocketAddr>) -> Vec<Selector> {
+    let names = client.startup.instances.iter().cloned().map(Selector::Option);
+    let server_name = client.server_name.clone().map(Selector::ServerName);
+    let local = local.map(|local| SocketAddr::new(local.ip().to_canonical(), local.port()));
+    names.chain(server_name).chain(local.map(Selector::LocalAddress)).collect()
+}
+
+/// The instance that all selectors agree on, or else the token's only one.
+async fn find_instance(
+    gateway: &Gateway,
+    selectors: &[Selector],
+    identity: &Identity,
+) -> Result<Instance, Refusal> {
+    let mut found: Option<Instance> = None;
+    for selector in selectors {
+        match (gateway.route.resolve(selector).await.map_err(unavailable)?, selector) {
+            (Some(other), _) => found = Some(agree(found, other)?),
+            (None, Selector::Option(name)) => {
+                return Err(Refusal::NotFound { name: name.clone() });
+            }
+            (None, _) => {}
+        }
+    }
+    match found {
+        Some(instance) => Ok(instance),
+        None => only_instance(gateway, identity).await,
+    }
+}
+
+fn agree(found: Option<Instance>, other: Instance) -> Result<Instance, Refusal> {
+    match found {
+        Some(one) if one.uid != other.uid => {
+            Err(Refusal::Contradiction { one: one.name, other: other.name })
+        }
+        _ => Ok(other),
+    }
+}
+
+async fn only_instance(gateway: &Gateway, identity: &Identity) -> Result<Instance, Refusal> {
+    let [uid] = identity.instances.as_slice() else {
+        return Err(Refusal::Ambiguous { count: identity.instances.len() });
+    };
+    let instance = gateway.route.instance(uid).await.map_err(unavailable)?;
+    instance.ok_or_else(|| Refusal::NotFound { name: uid.clone() })
+}
+
+fn unavailable(failure: RouteFailure) -> Refusal {
+    match failure {
+        RouteFailure::Unavailable => Refusal::RouteUnavailable,
+    }
+}

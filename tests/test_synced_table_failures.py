@@ -1,0 +1,125 @@
+"""Delta tables that cannot be served: each fails with a message that says what to look at."""
+
+import shutil
+from collections.abc import Callable
+
+import pyarrow
+import pytest
+
+from kit.api import Api
+from kit.delta import DeltaTables
+from kit.login import Login
+from kit.synced import SyncedTable, register
+
+GOOD = pyarrow.table({"id": pyarrow.array([1, 2, 3], pyarrow.int64()), "note": ["a", "b", "c"]})
+
+
+@pytest.fixture
+def sync(api: Api, catalog: str, instance: dict) -> Callable[..., SyncedTable]:
+    """Registers a Delta table as "source", lets it be damaged, and starts to sync it."""
+
+    def start(location: str, damage: Callable[[], object] = lambda: None) -> SyncedTable:
+        register(api, f"{catalog}.{catalog}.source", location)
+        damage()
+        return SyncedTable.create(
+            api,
+            f"{catalog}.{catalog}.synced",
+            instance["name"],
+            f"{catalog}.{catalog}.source",
+            ["id"],
+        )
+
+    return start
+
+
+def location_is_gone(delta: DeltaTables) -> None:
+    shutil.rmtree(delta.path("source"))
+
+
+def log_is_gone(delta: DeltaTables) -> None:
+    shutil.rmtree(delta.path("source") / "_delta_log")
+
+
+def file_is_gone(delta: DeltaTables) -> None:
+    delta.data_files("source")[0].unlink()
+
+
+def file_is_corrupt(delta: DeltaTables) -> None:
+    file = delta.data_files("source")[0]
+    file.write_bytes(b"PAR1" + b"\xff" * (file.stat().st_size - 8) + b"PAR1")
+
+
+def file_is_cut(delta: DeltaTables) -> None:
+    file = delta.data_files("source")[0]
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def log_is_corrupt(delta: DeltaTables) -> None:
+    for entry in (delta.path("source") / "_delta_log").glob("*.json"):
+        entry.write_text('{"add": ')
+
+
+BREAKAGES = [
+    location_is_gone,
+    log_is_gone,
+    file_is_gone,
+    file_is_corrupt,
+    file_is_cut,
+    log_is_corrupt,
+]
+
+
+@pytest.mark.parametrize("damage", BREAKAGES, ids=lambda damage: damage.__name__)
+def test_damaged_source(sync, delta: DeltaTables, login: Login, damage) -> None:
+    synced = sync(delta.write("source", GOOD), lambda: damage(delta))
+    status = synced.wait_failed()
+    assert status["detailed_state"] == "SYNCED_TABLE_OFFLINE_FAILED"
+    assert "source" in status["message"]
+    nothing_is_served(synced, login)
+
+
+def nothing_is_served(synced: SyncedTable, login: Login) -> None:
+    relation = synced.name.split(".", 1)[1]
+    exists = login.value(f"SELECT to_regclass('{relation}') IS NOT NULL")
+    assert not exists or login.value(f"SELECT count(*) FROM {relation}") == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        ({"id": [1, 2, 2], "note": ["a", "b", "c"]}, ["duplicate", "id", "2"]),
+        ({"id": [1, None, 3], "note": ["a", "b", "c"]}, ["null", "id"]),
+        ({"id": [1, 2, 3], "note": ["a", "b\0c", "c"]}, ["note"]),
+    ],
+    ids=["duplicate key", "null key", "NUL in text"],
+)
+def test_rows_that_cannot_be_stored(sync, delta: DeltaTables, login: Login, rows, named) -> None:
+    ids = pyarrow.array(rows["id"], pyarrow.int64())
+    synced = sync(delta.write("source", pyarrow.table({"id": ids, "note": rows["note"]})))
+    status = synced.wait_failed()
+    assert status["detailed_state"] == "SYNCED_TABLE_OFFLINE_FAILED"
+    for word in ("source", *named):
+        assert word in status["message"].lower(), status["message"]
+    nothing_is_served(synced, login)
+
+
+def test_a_failed_refresh_keeps_the_old_rows(sync, delta: DeltaTables, login: Login) -> None:
+    synced = sync(delta.write("source", GOOD))
+    synced.wait_online()
+    delta.write("source", GOOD, mode="append")  # Now every key is there twice.
+    assert synced.refresh()["state"] == "FAILED"
+    assert synced.status()["detailed_state"] == "SYNCED_TABLE_ONLINE_PIPELINE_FAILED"
+    relation = synced.name.split(".", 1)[1]
+    assert login.value(f"SELECT array_agg(id ORDER BY id) FROM {relation}") == [1, 2, 3]
+
+
+def test_a_mended_source_is_served(sync, delta: DeltaTables, login: Login) -> None:
+    location = delta.write("source", GOOD)
+    file = delta.data_files("source")[0]
+    content = file.read_bytes()
+    synced = sync(location, file.unlink)
+    synced.wait_failed()
+    file.write_bytes(content)
+    assert synced.refresh()["state"] == "COMPLETED"
+    relation = synced.name.split(".", 1)[1]
+    assert login.value(f"SELECT count(*) FROM {relation}") == 3
