@@ -76,8 +76,19 @@ impl Control {
         let name = qualified(table)?;
         let owner =
             QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let (schema, relation) =
+            (quote_literal(&table.schema_name), quote_literal(&table.table_name));
+        // Only what the writer has made: the name may meanwhile be someone else's table.
         session
-            .batch_execute(&format!("alter table if exists {name} owner to {owner}"))
+            .batch_execute(&format!(
+                "do $lakeport_hand_over$ begin
+                     if exists (select from pg_catalog.pg_tables
+                                where schemaname = {schema} and tablename = {relation}
+                                  and tableowner = '{WRITER_ROLE}') then
+                         alter table {name} owner to {owner};
+                     end if;
+                 end $lakeport_hand_over$"
+            ))
             .await
             .map_err(|error| Error::internal("handing over a table", lakeport_pg::describe(&error)))
     }

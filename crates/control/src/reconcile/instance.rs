@@ -120,6 +120,21 @@ async fn observe(control: &Control, instance: &Instance) -> Seen {
     }
 }
 
+impl Control {
+    /// At start-up: what a stopped machine has left as AVAILABLE is not, until it runs again.
+    pub async fn settle_states(&self) -> Result<()> {
+        for instance in self.store.instances_of_node(self.node).await? {
+            let seen = observe(self, &instance).await.cluster;
+            let ready = matches!(seen, Observed::Present { process: Process::Ready, .. });
+            if !ready && instance.state == wire_name(InstanceState::Available) {
+                let observed = instance.observed_generation;
+                set_state(self, &instance, InstanceState::Starting, observed).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A look that costs no lease: whether a pass would do anything.
 pub(super) async fn needs_work(control: &Control, uid: Uuid) -> Result<bool> {
     let Some(instance) = control.store.instance(uid).await? else { return Ok(false) };

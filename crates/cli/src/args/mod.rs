@@ -1,0 +1,124 @@
+//! The shape of the command line, one file a command family.
+//!
+//! Owns: names, help, defaults. Never: logic.
+
+mod connection;
+mod database;
+mod instance;
+mod serve;
+mod shared;
+#[cfg(feature = "server")]
+mod sync;
+mod tables;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::connection::{ConnectionArgs, ConnectionStringArgs, PsqlArgs};
+pub(crate) use self::database::{
+    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
+    DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand, ListOfInstanceArgs,
+    SyncedTableCommand, UpdateInstanceArgs,
+};
+pub(crate) use self::instance::ShortInstanceCommand;
+#[cfg(feature = "server")]
+pub(crate) use self::serve::ServeArgs;
+pub(crate) use self::shared::{
+    CreateInstanceArgs, InstanceFields, PageArgs, StateChangeArgs, WaitArgs,
+};
+#[cfg(feature = "server")]
+pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the operation failed; 2 wrong usage; 3 no such object; \
+4 no valid token, or not allowed. `psql` passes on psql's own.
+
+Configuration: arguments, then DATABRICKS_HOST, DATABRICKS_TOKEN and LAKEPORT_CA_FILE, then a profile \
+(--profile or DATABRICKS_CONFIG_PROFILE, else DEFAULT) of DATABRICKS_CONFIG_FILE (else ~/.databrickscfg).";
+
+/// A self-hosted Lakebase: managed PostgreSQL beside a Delta lakehouse, and its client.
+#[derive(Debug, Parser)]
+#[command(name = "lakeport", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArgs {
+    /// Profile of the configuration file
+    #[arg(long, short, global = true)]
+    pub(crate) profile: Option<String>,
+    /// Address of the server
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) host: Option<String>,
+    /// Form of the answer; a terminal gets text and everything else JSON, if not given
+    #[arg(long, short, global = true, value_enum)]
+    pub(crate) output: Option<Format>,
+    /// No progress and no notes on stderr
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    /// Say on stderr what is done; twice for every request
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server
+    #[cfg(feature = "server")]
+    Serve(Box<ServeArgs>),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// The database API, command by command as in the official CLI
+    #[command(subcommand)]
+    Database(Box<DatabaseCommand>),
+    /// Instances, in short words
+    #[command(subcommand)]
+    Instance(ShortInstanceCommand),
+    /// Open psql on an instance; the token is supplied on the way and seen by nobody
+    Psql(PsqlArgs),
+    /// Print a connection string with a fresh one-hour token
+    ConnectionString(ConnectionStringArgs),
+    /// Print `export` lines for libpq with a fresh one-hour token
+    Env(ConnectionArgs),
+    /// Delta tables known by a three-part name
+    #[command(subcommand)]
+    Tables(TablesCommand),
+    /// Load Delta tables into PostgreSQL from here
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Sync(SyncCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_may_follow_the_command() {
+        let cli = Cli::parse_from(["lakeport", "instance", "list", "-o", "json", "-p", "x"]);
+        assert_eq!(cli.global.output, Some(Format::Json));
+        assert_eq!(cli.global.profile.as_deref(), Some("x"));
+    }
+}

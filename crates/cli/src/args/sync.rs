@@ -1,0 +1,52 @@
+//! `lakeport sync …`.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SyncCommand {
+    /// Make a PostgreSQL table equal to a Delta table, once, with no server in between
+    Run(Box<SyncRunArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncRunArgs {
+    /// The Delta table: a path or a file, s3, abfss or gs URL
+    #[arg(long, value_name = "URI")]
+    pub(crate) source: String,
+    /// postgres://…, or instance:NAME[/DATABASE]
+    #[arg(long)]
+    pub(crate) target: String,
+    /// Table to make or refresh
+    #[arg(long, value_name = "SCHEMA.NAME")]
+    pub(crate) table: String,
+    /// Columns of the primary key
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', required = true)]
+    pub(crate) key: Vec<String>,
+    /// How to follow the source
+    #[arg(long, value_enum, default_value_t = SyncMode::Snapshot)]
+    pub(crate) mode: SyncMode,
+    /// Compare all rows even if the table already holds the source's version
+    #[arg(long)]
+    pub(crate) full_refresh: bool,
+    /// Option of the object store, such as aws_region=eu-west-1; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) storage_option: Vec<String>,
+    /// What to do with NUL characters, which PostgreSQL's text cannot hold
+    #[arg(long, value_enum, default_value_t = NullBytesArg::Fail)]
+    pub(crate) null_bytes: NullBytesArg,
+    /// Port of PostgreSQL for instance: targets
+    #[arg(long, env = "LAKEPORT_PG_PORT", default_value_t = 5432)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SyncMode {
+    Snapshot,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum NullBytesArg {
+    Fail,
+    Strip,
+    Replace,
+}

@@ -1,0 +1,260 @@
+//! `lakeport sync run`: one run of the sync library, in this process.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use lakeport_client::{Forwarder, Target, Token};
+use lakeport_sync::{
+    Error, Job, Kind, NullBytes, Options, Outcome, Phase, Progress, Source, SourceProblem,
+    TableName,
+};
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Endpoint;
+use crate::args::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+use crate::context::Context;
+use crate::failure::Failure;
+
+const DEFAULT_DATABASE: &str = "databricks_postgres";
+const REFRESH: Duration = Duration::from_millis(200);
+
+pub(crate) async fn run(context: &Context, command: SyncCommand) -> Result<(), Failure> {
+    match command {
+        SyncCommand::Run(args) => match args.mode {
+            SyncMode::Snapshot => snapshot(context, *args).await,
+        },
+    }
+}
+
+async fn snapshot(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
+    let table = table_name(&args.table)?;
+    let storage_options = storage_options(&args.storage_option)?;
+    // The door, if there is one, stays open until the run is over.
+    let (target, _door) = target(context, &args.target, args.port).await?;
+    let job = Job {
+        source: Source { location: args.source, storage_options },
+        target,
+        table,
+        primary_key: args.key,
+        options: Options {
+            force: args.full_refresh,
+            null_bytes: null_bytes(args.null_bytes),
+            ..Options::default()
+        },
+    };
+    let outcome = watched(context, &job).await?;
+    context.output.show(&as_json(&outcome), |_| sentence(&job.table, &outcome))
+}
+
+/// Runs the job with a progress line; Ctrl-C cancels it, which leaves the table as it was.
+async fn watched(context: &Context, job: &Job) -> Result<Outcome, Failure> {
+    let progress = Progress::default();
+    let cancel = CancellationToken::new();
+    let line = context.output.status_line();
+    let started = Instant::now();
+    let mut ticks = interval(REFRESH);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let run = lakeport_sync::snapshot(job, &progress, &cancel);
+    tokio::pin!(run);
+    loop {
+        tokio::select! {
+            outcome = &mut run => {
+                return outcome.map_err(|error| failure(&error));
+            }
+            _ = ticks.tick() => line.update(&progress_text(&progress, started.elapsed())),
+            _ = tokio::signal::ctrl_c() => cancel.cancel(),
+        }
+    }
+}
+
+fn failure(error: &Error) -> Failure {
+    match error {
+        Error::Source { problem: SourceProblem::Missing, .. } => {
+            Failure::not_found(error.message())
+        }
+        _ => Failure::new(error.message()),
+    }
+}
+
+fn progress_text(progress: &Progress, elapsed: Duration) -> String {
+    let phase = match progress.phase() {
+        Phase::Reading => "loading",
+        Phase::Indexing => "indexing",
+        Phase::Applying => "applying",
+        Phase::Done => "done",
+    };
+    let rows = progress.synced_rows();
+    let rate = rows as f64 / elapsed.as_secs_f64().max(0.001);
+    let mut text = format!("{phase}: {rows} rows, {rate:.0} rows/s");
+    if let Some(total) = progress.total_rows().filter(|total| *total > 0) {
+        let percent = 100.0 * rows as f64 / total as f64;
+        text.push_str(&format!(", {:.0} %", percent.min(100.0)));
+        if rate >= 1.0 && progress.phase() == Phase::Reading {
+            let left = total.saturating_sub(rows) as f64 / rate;
+            text.push_str(&format!(", {left:.0} s left"));
+        }
+    }
+    text
+}
+
+/// Where to load, and the door in front of it if the way there needs TLS.
+async fn target(
+    context: &Context,
+    target: &str,
+    port: u16,
+) -> Result<(Config, Option<Forwarder>), Failure> {
+    if let Some(instance) = target.strip_prefix("instance:") {
+        return instance_target(context, instance, port).await;
+    }
+    let mut config: Config = target.parse().map_err(|error| {
+        Failure::usage(format!("--target is not a connection string: {error}"))
+            .hint("write postgres://USER@HOST/DATABASE, or instance:NAME/DATABASE")
+    })?;
+    // As libpq does, so that a password need not be in the process list.
+    if let (None, Ok(password)) = (config.get_password(), std::env::var("PGPASSWORD")) {
+        config.password(password);
+    }
+    match (config.get_ssl_mode(), config.get_hosts(), config.get_ports()) {
+        (SslMode::Require, [Host::Tcp(host)], ports) => {
+            let port = ports.first().copied().unwrap_or(5432);
+            over_tls(&config, host, port).await
+        }
+        (SslMode::Require, ..) => {
+            Err(Failure::usage("sslmode=require goes with exactly one host name"))
+        }
+        _ => Ok((config, None)),
+    }
+}
+
+async fn instance_target(
+    context: &Context,
+    target: &str,
+    port: u16,
+) -> Result<(Config, Option<Forwarder>), Failure> {
+    let (name, database) = target.split_once('/').unwrap_or((target, DEFAULT_DATABASE));
+    let client = context.client()?;
+    let endpoint = Endpoint::find(&client, name).await?;
+    let door = endpoint.open(&client, port).await?;
+    let mut config = Config::new();
+    config.user(&endpoint.user).dbname(database);
+    Ok((through(&config, &door), Some(door)))
+}
+
+/// The sync library speaks no TLS of its own.
+async fn over_tls(
+    config: &Config,
+    host: &str,
+    port: u16,
+) -> Result<(Config, Option<Forwarder>), Failure> {
+    let password = config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
+    let password = Token::new(password);
+    let target = Target { host: host.to_owned(), port, ca_file: None };
+    let mint = move || std::future::ready(Ok(password.clone()));
+    let door = Forwarder::start(&target, mint).await?;
+    Ok((through(config, &door), Some(door)))
+}
+
+/// The same user, database, password and options, by way of the door.
+fn through(config: &Config, door: &Forwarder) -> Config {
+    let mut local = Config::new();
+    local.host_path(door.dir()).port(door.port()).ssl_mode(SslMode::Disable);
+    if let Some(user) = config.get_user() {
+        local.user(user);
+    }
+    if let Some(database) = config.get_dbname() {
+        local.dbname(database);
+    }
+    if let Some(password) = config.get_password() {
+        local.password(password);
+    }
+    if let Some(options) = config.get_options() {
+        local.options(options);
+    }
+    local
+}
+
+fn table_name(text: &str) -> Result<TableName, Failure> {
+    let (schema, table) = text.split_once('.').unwrap_or(("public", text));
+    if schema.is_empty() || table.is_empty() || table.contains('.') {
+        return Err(Failure::usage(format!("`{text}` is not a name of the form schema.name")));
+    }
+    Ok(TableName { schema: schema.to_owned(), table: table.to_owned() })
+}
+
+/// The value may be a secret, so a wrong option is not repeated.
+fn storage_options(options: &[String]) -> Result<HashMap<String, String>, Failure> {
+    options
+        .iter()
+        .map(|option| option.split_once('='))
+        .map(|pair| pair.map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect::<Option<_>>()
+        .ok_or_else(|| Failure::usage("--storage-option must be KEY=VALUE"))
+}
+
+fn null_bytes(argument: NullBytesArg) -> NullBytes {
+    match argument {
+        NullBytesArg::Fail => NullBytes::Fail,
+        NullBytesArg::Strip => NullBytes::Strip,
+        NullBytesArg::Replace => NullBytes::Replace,
+    }
+}
+
+fn kind(outcome: &Outcome) -> &'static str {
+    match outcome.kind {
+        Kind::Loaded => "loaded",
+        Kind::Refreshed => "refreshed",
+        Kind::Unchanged => "unchanged",
+    }
+}
+
+fn as_json(outcome: &Outcome) -> Value {
+    json!({
+        "outcome": kind(outcome),
+        "version": outcome.version,
+        "commit_timestamp_ms": outcome.commit_timestamp_ms,
+        "rows": outcome.rows,
+        "inserted": outcome.inserted,
+        "updated": outcome.updated,
+        "deleted": outcome.deleted,
+        "null_key_rows": outcome.null_key_rows,
+    })
+}
+
+fn sentence(table: &TableName, outcome: &Outcome) -> String {
+    let Outcome { version, rows, inserted, updated, deleted, .. } = outcome;
+    let mut text = format!(
+        "{table} is {} at version {version}: {rows} rows ({inserted} inserted, {updated} updated, \
+         {deleted} deleted)",
+        kind(outcome)
+    );
+    if outcome.null_key_rows > 0 {
+        text.push_str(&format!("; {} rows left out, their key is NULL", outcome.null_key_rows));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_names_have_one_or_two_parts() {
+        assert_eq!(table_name("s.t").unwrap().to_string(), "s.t");
+        assert_eq!(table_name("t").unwrap().to_string(), "public.t");
+        for bad in ["", ".t", "s.", "a.b.c"] {
+            assert!(table_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_storage_option_is_not_repeated() {
+        let options = storage_options(&[String::from("a=b=c")]).unwrap();
+        assert_eq!(options["a"], "b=c");
+        let failure = storage_options(&[String::from("secret")]).unwrap_err();
+        assert!(!format!("{failure:?}").contains("secret"));
+    }
+}

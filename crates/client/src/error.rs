@@ -1,0 +1,158 @@
+//! What can go wrong on the client side, with the operation and the object in every message.
+//!
+//! Owns: messages, hints, and the questions that callers ask of an error. Never: exit codes.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lakeport_api::InstanceState;
+
+use crate::ProfileError;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+
+    #[error("{operation}: {message}")]
+    Api {
+        operation: String,
+        status: u16,
+        /// Empty if the answer was not in the API's form.
+        error_code: String,
+        message: String,
+        request_id: Option<String>,
+    },
+
+    #[error("{operation}: {host} cannot be reached: {reason}")]
+    Transport {
+        operation: String,
+        host: String,
+        /// The innermost cause: the outer ones only repeat the address.
+        reason: String,
+        certificate: bool,
+        source: reqwest::Error,
+    },
+
+    #[error("{operation}: the answer is not what the API promises: {source}")]
+    Decode { operation: String, source: serde_json::Error },
+
+    #[error("{operation}: `{name}` cannot be part of an address")]
+    Name { operation: String, name: String },
+
+    #[error("the HTTP client cannot be set up for {host}: {source}")]
+    Setup { host: String, source: reqwest::Error },
+
+    #[error("the certificate file {path} cannot be used: {reason}")]
+    CaFile { path: PathBuf, reason: String },
+
+    #[error(
+        "instance `{name}` is {state:?} after {} s instead of {wanted:?}{}",
+        .waited.as_secs(), detail(.message.as_deref())
+    )]
+    WaitTimeout {
+        name: String,
+        wanted: InstanceState,
+        state: InstanceState,
+        message: Option<String>,
+        waited: Duration,
+    },
+
+    #[error("instance `{name}` is being deleted: it will not become {wanted:?}")]
+    Deleting { name: String, wanted: InstanceState },
+
+    #[error("PostgreSQL at {host}:{port} cannot be reached: {source}")]
+    Connect { host: String, port: u16, source: io::Error },
+
+    #[error("TLS with PostgreSQL at {host}:{port} failed: {source}")]
+    Tls { host: String, port: u16, source: io::Error },
+
+    #[error("PostgreSQL at {host}:{port} does not offer TLS: the token is not sent in clear")]
+    TlsRefused { host: String, port: u16 },
+
+    #[error("`{host}` is neither a host name nor an address")]
+    Host { host: String },
+
+    #[error("the private socket in {dir} cannot be made: {source}")]
+    Socket { dir: PathBuf, source: io::Error },
+
+    #[error("the connection between the private socket and {host}:{port} broke: {source}")]
+    Relay { host: String, port: u16, source: io::Error },
+}
+
+fn detail(message: Option<&str>) -> String {
+    message.map(|message| format!(": {message}")).unwrap_or_default()
+}
+
+impl Error {
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    /// The caller is unknown or may not do this.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.status(), Some(401 | 403))
+    }
+
+    /// What the person at the keyboard can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Profile(error) => error.hint(),
+            Self::Api { status, request_id, .. } => api_hint(*status, request_id.as_deref()),
+            Self::Transport { certificate: true, .. } => Some(String::from(
+                "name the server's CA in LAKEPORT_CA_FILE or as `lakeport_ca_file` in the profile",
+            )),
+            Self::Transport { .. } => Some(String::from(
+                "check that the server runs and that `host` in the profile (or DATABRICKS_HOST) is its address",
+            )),
+            Self::Decode { .. } => {
+                Some(String::from("check that the host is a workspace or a Lakeport server"))
+            }
+            Self::CaFile { .. } => Some(String::from(
+                "give a PEM file; a Lakeport server writes `ca.pem` to its data directory",
+            )),
+            Self::WaitTimeout { .. } => {
+                Some(String::from("it goes on in the background: wait longer with --timeout"))
+            }
+            Self::Tls { .. } => Some(String::from(
+                "check that LAKEPORT_CA_FILE or `lakeport_ca_file` is this server's CA",
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn api_hint(status: u16, request_id: Option<&str>) -> Option<String> {
+    match status {
+        300..=399 => Some(String::from(
+            "the server points elsewhere; the token is sent to the configured host only: \
+             set the host to the right address",
+        )),
+        401 => Some(String::from(
+            "the token is unknown or expired: put a fresh one in the profile or in DATABRICKS_TOKEN",
+        )),
+        403 => Some(String::from("ask the owner of the object or an administrator for the right")),
+        500..=599 => {
+            request_id.map(|id| format!("the server's log says more under the request id {id}"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,150 @@
+//! From a configuration to connected parts, in the order in which they need each other.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lakeport_catalog::Embedded;
+use lakeport_control::supervisor::Supervisor;
+use lakeport_control::{Control, Naming, Progress};
+use lakeport_engine::local::{LocalEngine, Search};
+use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
+use lakeport_gateway::{Gateway, Limits};
+use lakeport_identity::{Authority, Credentials, JwkSet, SigningKeys, Vault};
+use lakeport_store::Store;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::authenticate::Tokens;
+use crate::names::Names;
+use crate::route::Routes;
+use crate::sync::Syncs;
+use crate::tls::Certificates;
+use crate::{Config, Error, Result};
+
+pub(crate) struct Parts {
+    pub(crate) control: Arc<Control>,
+    pub(crate) engine: Arc<LocalEngine>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) names: Arc<Names>,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) certificates: Certificates,
+    pub(crate) jwks: JwkSet,
+    pub(crate) workspace_id: String,
+    pub(crate) account_id: String,
+}
+
+pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Parts> {
+    let key = std::env::var("LAKEPORT_SECRET_KEY").ok();
+    let vault = Arc::new(Vault::open(key.as_deref(), &config.data_dir.join("secret.key"))?);
+    let engine = Arc::new(open_engine(config, &vault).await?);
+    let store = open_store(config, &engine).await?;
+    let node = register_node(&config.data_dir, &store).await?;
+    store.end_leases_of_node(node).await?;
+
+    let workspace_id = store.setting_or("workspace_id", &new_workspace_id()).await?;
+    let account_id = store.setting_or("account_id", &Uuid::new_v4().to_string()).await?;
+    let keys = SigningKeys::load(&store, &vault).await?;
+    let authority = Arc::new(Authority::load(&store, &vault).await?);
+    let certificates = Certificates::new(Arc::clone(&authority), config.tls_files.clone());
+
+    let (names, listener) =
+        Names::open(config, store.clone(), certificates.clone(), supervisor.clone()).await?;
+    let names = Arc::new(names);
+    let control = Arc::new(Control {
+        catalog: Arc::new(Embedded::new(store.clone())),
+        credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
+        default_major: engine.default_major(),
+        engine: Arc::clone(&engine) as Arc<dyn Engine>,
+        naming: Arc::clone(&names) as Arc<dyn Naming>,
+        node,
+        owner: Uuid::new_v4(),
+        progress: Progress::default(),
+        runner: Arc::new(Syncs),
+        store,
+        unit: config.unit,
+        vault,
+        wake: Notify::new(),
+    });
+    let routes = Routes { control: Arc::clone(&control), names: Arc::clone(&names) };
+    let tokens = Tokens(Arc::clone(&control));
+    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), Limits::default());
+    names.connect(Arc::clone(&gateway), listener)?;
+    Ok(Parts {
+        control,
+        engine,
+        gateway,
+        names,
+        authority,
+        certificates,
+        jwks: keys.jwk_set(),
+        workspace_id,
+        account_id,
+    })
+}
+
+async fn open_engine(config: &Config, vault: &Arc<Vault>) -> Result<LocalEngine> {
+    let search = Search { explicit: config.postgres_bin.clone(), installed: installed_versions() };
+    let vault = Arc::clone(vault);
+    let passwords = Arc::new(move |purpose: &str| vault.password(purpose));
+    Ok(LocalEngine::open(&config.data_dir, search, passwords).await?)
+}
+
+/// Where `make setup` puts PostgreSQL: `target/` of the tree that the program or its user is in.
+fn installed_versions() -> Vec<PathBuf> {
+    let program = std::env::current_exe().ok();
+    let above = program.iter().flat_map(|path| path.ancestors().skip(1).take(3));
+    let mut places: Vec<_> = above.map(|folder| folder.join("postgres")).collect();
+    places.push(PathBuf::from("target/postgres"));
+    places
+}
+
+/// The metadata database: a small cluster of our own, or the one that was named.
+async fn open_store(config: &Config, engine: &LocalEngine) -> Result<Store> {
+    if let Some(url) = &config.metadata_url {
+        return Ok(Store::open(url.0.clone()).await?);
+    }
+    let id = ClusterId::system();
+    let major = engine.default_major();
+    engine.provision(&id, major).await?;
+    if !is_ready(engine, &id).await {
+        engine.configure(&id, &lakeport_engine::Settings::for_metadata(major)).await?;
+        engine.start(&id).await?;
+    }
+    Ok(Store::open(engine.connection(&id, ADMIN_ROLE, MAINTENANCE_DATABASE)).await?)
+}
+
+/// A server that a killed lakeport has left runs on as it is.
+async fn is_ready(engine: &LocalEngine, id: &ClusterId) -> bool {
+    use lakeport_engine::{Observed, Process};
+    matches!(engine.observe(id).await, Observed::Present { process: Process::Ready, .. })
+}
+
+/// Ties the data directory to its metadata database: with another one, its instances would look like
+/// leftovers.
+async fn register_node(data_dir: &Path, store: &Store) -> Result<Uuid> {
+    let path = data_dir.join("node-id");
+    if let Ok(text) = fs::read_to_string(&path) {
+        let node = Uuid::parse_str(text.trim())
+            .map_err(|_| Error::Config(format!("{} does not hold a UUID", path.display())))?;
+        if store.knows_node(node).await? {
+            return Ok(node);
+        }
+        return Err(Error::Config(format!(
+            "{} belongs to another metadata database: start with the --metadata-url that it was \
+             made with (or none, if it was made with none), or choose another --data-dir",
+            data_dir.display()
+        )));
+    }
+    let node = Uuid::new_v4();
+    // In this order a crash between the two leaves a row too many, never a directory too few.
+    store.register_node(node).await?;
+    fs::write(&path, format!("{node}\n")).map_err(Error::io("writing", path.display()))?;
+    Ok(node)
+}
+
+/// Sixteen digits, as SDKs read it as an integer.
+fn new_workspace_id() -> String {
+    let (bits, _) = Uuid::new_v4().as_u64_pair();
+    (1_000_000_000_000_000 + bits % 9_000_000_000_000_000).to_string()
+}

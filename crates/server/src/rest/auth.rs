@@ -1,0 +1,70 @@
+//! The bearer token of a request, and the principal whose it is.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use lakeport_api::ErrorCode;
+use lakeport_store::Principal;
+
+use super::App;
+use super::error::ApiError;
+
+/// The authenticated caller.
+#[derive(Clone)]
+pub(crate) struct Caller(pub(crate) Principal);
+
+impl Caller {
+    pub(crate) fn name(&self) -> &str {
+        &self.0.user_name
+    }
+}
+
+/// Lets a request pass with a valid token only.
+pub(crate) async fn require_token(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(token) = bearer(&request) else {
+        return unauthenticated(
+            "A bearer token is missing: send the header \"Authorization: Bearer <token>\".",
+        );
+    };
+    match lakeport_identity::authenticate(&app.control.store, token).await {
+        // Every principal of this version administers the installation.
+        Ok(Some(principal)) if principal.is_admin => {
+            request.extensions_mut().insert(Caller(principal));
+            next.run(request).await
+        }
+        Ok(Some(_)) => {
+            ApiError::new(ErrorCode::PermissionDenied, "You may not use this API.").into_response()
+        }
+        Ok(None) => unauthenticated(
+            "The access token is not valid: use the one in the databrickscfg file of the server's \
+             data directory.",
+        ),
+        Err(error) => ApiError::from(lakeport_control::Error::from(error)).into_response(),
+    }
+}
+
+fn unauthenticated(message: &str) -> Response {
+    ApiError::new(ErrorCode::Unauthenticated, message).into_response()
+}
+
+/// The scheme's name has no case.
+fn bearer(request: &Request) -> Option<&str> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| ApiError::new(ErrorCode::Unauthenticated, "No caller is known."))
+    }
+}

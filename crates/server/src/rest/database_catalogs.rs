@@ -1,0 +1,60 @@
+//! `/api/2.0/database/catalogs`.
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lakeport_api::{DatabaseCatalog, DatabaseCatalogList, ErrorCode};
+use serde_json::{Value, json};
+
+use super::App;
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use super::query::{Paging, Query};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/2.0/database/catalogs", post(create))
+        .route("/api/2.0/database/catalogs/{name}", get(read).delete(delete).patch(update))
+        .route("/api/2.0/database/instances/{name}/catalogs", get(list))
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(request): Body<DatabaseCatalog>,
+) -> Result<Json<DatabaseCatalog>, ApiError> {
+    Ok(Json(app.control.create_database_catalog(caller.name(), &request).await?))
+}
+
+async fn read(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<DatabaseCatalog>, ApiError> {
+    Ok(Json(app.control.get_database_catalog(&name).await?))
+}
+
+async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
+    app.control.delete_database_catalog(&name).await?;
+    Ok(Json(json!({})))
+}
+
+/// As the service that clients know: the call exists and does nothing.
+async fn update() -> ApiError {
+    ApiError::new(ErrorCode::NotImplemented, "Update Database Catalog is not yet implemented")
+}
+
+async fn list(
+    State(app): State<App>,
+    Path(instance): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<DatabaseCatalogList>, ApiError> {
+    let page = app
+        .control
+        .list_database_catalogs(&instance, paging.page_size, paging.page_token.as_deref())
+        .await?;
+    Ok(Json(DatabaseCatalogList {
+        database_catalogs: page.items,
+        next_page_token: page.next_page_token,
+    }))
+}

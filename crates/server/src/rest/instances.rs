@@ -1,0 +1,100 @@
+//! `/api/2.0/database/instances`.
+
+use axum::extract::{Path, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use lakeport_api::{DatabaseInstance, DatabaseInstanceList};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use super::query::{Paging, Query};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/2.0/database/instances", get(list).post(create))
+        .route("/api/2.0/database/instances:findByUid", get(find_by_uid))
+        .route("/api/2.0/database/instances/{name}", get(read).patch(update).delete(delete))
+        .route("/api/2.0/lakeport/postgres-versions", get(versions))
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(request): Body<DatabaseInstance>,
+) -> Result<Json<DatabaseInstance>, ApiError> {
+    Ok(Json(app.control.create_instance(caller.name(), &request).await?))
+}
+
+async fn read(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<DatabaseInstance>, ApiError> {
+    Ok(Json(app.control.get_instance(&name).await?))
+}
+
+async fn list(
+    State(app): State<App>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<DatabaseInstanceList>, ApiError> {
+    let page = app.control.list_instances(paging.page_size, paging.page_token.as_deref()).await?;
+    Ok(Json(DatabaseInstanceList {
+        database_instances: page.items,
+        next_page_token: page.next_page_token,
+    }))
+}
+
+#[derive(Deserialize)]
+struct ByUid {
+    uid: String,
+}
+
+async fn find_by_uid(
+    State(app): State<App>,
+    Query(query): Query<ByUid>,
+) -> Result<Json<DatabaseInstance>, ApiError> {
+    Ok(Json(app.control.find_instance_by_uid(&query.uid).await?))
+}
+
+#[derive(Deserialize)]
+struct UpdateMask {
+    update_mask: Option<String>,
+}
+
+async fn update(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<UpdateMask>,
+    Body(request): Body<DatabaseInstance>,
+) -> Result<Json<DatabaseInstance>, ApiError> {
+    let mask = query.update_mask.as_deref();
+    Ok(Json(app.control.update_instance(&name, &request, mask).await?))
+}
+
+/// `force` is for instances with children, which there are none of.
+#[derive(Deserialize)]
+struct Deletion {
+    #[serde(rename = "force")]
+    _force: Option<bool>,
+    purge: Option<bool>,
+}
+
+async fn delete(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<Deletion>,
+) -> Result<Json<Value>, ApiError> {
+    app.control.delete_instance(&name, query.purge).await?;
+    Ok(Json(json!({})))
+}
+
+/// PostgreSQL versions of this server with their abilities.
+async fn versions(State(app): State<App>) -> Json<Value> {
+    Json(json!({
+        "default_major": app.control.default_major,
+        "versions": app.control.engine.versions(),
+    }))
+}

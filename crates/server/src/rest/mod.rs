@@ -1,0 +1,73 @@
+//! The REST API: one file a resource, each a thin view over a service.
+//!
+//! Owns: routes, authentication of requests, and the wire form of answers. Closed by default: a route
+//! outside [`open_routes`] is reached only with a valid bearer token.
+
+mod auth;
+mod body;
+mod credentials;
+mod database_catalogs;
+mod discovery;
+mod error;
+mod instances;
+mod me;
+mod pipelines;
+mod query;
+mod request_id;
+mod synced_tables;
+mod unity;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use lakeport_control::Control;
+use lakeport_identity::JwkSet;
+
+use error::ApiError;
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) control: Arc<Control>,
+    pub(crate) credentials_jwks: JwkSet,
+    pub(crate) workspace_id: String,
+    pub(crate) account_id: String,
+}
+
+/// The whole API, as served under `scheme`.
+pub(crate) fn router(app: App, scheme: &'static str) -> Router {
+    let authenticated = Router::new()
+        .merge(instances::routes())
+        .merge(credentials::routes())
+        .merge(database_catalogs::routes())
+        .merge(synced_tables::routes())
+        .merge(pipelines::routes())
+        .merge(unity::routes())
+        .merge(me::routes())
+        .fallback(no_such_endpoint)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn_with_state(app.clone(), auth::require_token));
+    open_routes(scheme)
+        .fallback_service(authenticated.with_state(app.clone()))
+        .layer(from_fn(request_id::attach))
+        .with_state(app)
+}
+
+/// What clients ask before they have a token.
+fn open_routes(scheme: &'static str) -> Router<App> {
+    Router::new()
+        .route("/healthz", get(discovery::health))
+        .route("/.well-known/databricks-config", get(discovery::host_metadata))
+        .route("/oidc/.well-known/jwks.json", get(discovery::jwks))
+        .layer(axum::Extension(discovery::Scheme(scheme)))
+}
+
+async fn no_such_endpoint(uri: axum::http::Uri) -> ApiError {
+    ApiError::no_endpoint(format!("There is no endpoint at {}.", uri.path()))
+}
+
+async fn no_such_method(method: axum::http::Method, uri: axum::http::Uri) -> ApiError {
+    ApiError::no_endpoint(format!("There is no {method} at {}.", uri.path()))
+}

@@ -1,0 +1,78 @@
+//! `/api/2.0/pipelines`, for the pipelines of synced tables.
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lakeport_api::pipeline::{
+    GetUpdateResponse, ListEventsResponse, ListUpdatesResponse, Pipeline, StartUpdateRequest,
+    StartUpdateResponse,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::body::Body;
+use super::error::ApiError;
+use super::query::{MaxResults, Query};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/2.0/pipelines/{id}", get(read))
+        .route("/api/2.0/pipelines/{id}/updates", get(list_updates).post(start_update))
+        .route("/api/2.0/pipelines/{id}/updates/{update}", get(get_update))
+        .route("/api/2.0/pipelines/{id}/events", get(list_events))
+        .route("/api/2.0/pipelines/{id}/stop", post(stop))
+}
+
+async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Pipeline>, ApiError> {
+    Ok(Json(app.control.get_pipeline(&id).await?))
+}
+
+async fn start_update(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Body(request): Body<StartUpdateRequest>,
+) -> Result<Json<StartUpdateResponse>, ApiError> {
+    let update_id = app.control.start_update(&id, &request).await?;
+    Ok(Json(StartUpdateResponse { update_id }))
+}
+
+async fn get_update(
+    State(app): State<App>,
+    Path((id, update)): Path<(String, String)>,
+) -> Result<Json<GetUpdateResponse>, ApiError> {
+    Ok(Json(GetUpdateResponse { update: app.control.get_update(&id, &update).await? }))
+}
+
+async fn list_updates(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(paging): Query<MaxResults>,
+) -> Result<Json<ListUpdatesResponse>, ApiError> {
+    let token = paging.page_token.as_deref();
+    Ok(Json(app.control.list_updates(&id, paging.max_results, token).await?))
+}
+
+#[derive(Deserialize)]
+struct EventQuery {
+    order_by: Option<String>,
+    max_results: Option<i64>,
+    page_token: Option<String>,
+}
+
+async fn list_events(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<EventQuery>,
+) -> Result<Json<ListEventsResponse>, ApiError> {
+    let page = app
+        .control
+        .list_events(&id, query.order_by.as_deref(), query.max_results, query.page_token.as_deref())
+        .await?;
+    Ok(Json(ListEventsResponse { events: page.items, next_page_token: page.next_page_token }))
+}
+
+async fn stop(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    app.control.stop_pipeline(&id).await?;
+    Ok(Json(json!({})))
+}

@@ -1,0 +1,70 @@
+//! `/api/2.0/database/synced_tables`.
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lakeport_api::{ErrorCode, SyncedDatabaseTable, SyncedDatabaseTableList};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use super::query::{Paging, Query};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/2.0/database/synced_tables", post(create))
+        .route("/api/2.0/database/synced_tables/{name}", get(read).delete(delete).patch(update))
+        .route("/api/2.0/database/instances/{name}/synced_tables", get(list))
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(request): Body<SyncedDatabaseTable>,
+) -> Result<Json<SyncedDatabaseTable>, ApiError> {
+    Ok(Json(app.control.create_synced_table(caller.name(), &request).await?))
+}
+
+async fn read(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<SyncedDatabaseTable>, ApiError> {
+    Ok(Json(app.control.get_synced_table(&name).await?))
+}
+
+#[derive(Deserialize)]
+struct Deletion {
+    purge_data: Option<bool>,
+}
+
+async fn delete(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<Deletion>,
+) -> Result<Json<Value>, ApiError> {
+    app.control.delete_synced_table(&name, query.purge_data).await?;
+    Ok(Json(json!({})))
+}
+
+/// As the service that clients know: the call exists and does nothing.
+async fn update() -> ApiError {
+    ApiError::new(ErrorCode::NotImplemented, "Update Synced Database Table is not yet implemented.")
+}
+
+async fn list(
+    State(app): State<App>,
+    Path(instance): Path<String>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<SyncedDatabaseTableList>, ApiError> {
+    let page = app
+        .control
+        .list_synced_tables(&instance, paging.page_size, paging.page_token.as_deref())
+        .await?;
+    Ok(Json(SyncedDatabaseTableList {
+        synced_tables: page.items,
+        next_page_token: page.next_page_token,
+    }))
+}

@@ -1,0 +1,123 @@
+//! The control plane's sync runner, implemented with the sync engine.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use lakeport_catalog::DeltaLocation;
+use lakeport_control::{
+    ColumnInspection, Inspection, RunError, RunOutcome, RunProgress, SnapshotRun, SyncRunner,
+};
+use lakeport_sync::{Job, Kind, Options, Outcome, Phase, Progress, Source, TableName};
+use tokio_util::sync::CancellationToken;
+
+/// How often progress is passed on.
+const PROGRESS_TICK: Duration = Duration::from_millis(200);
+
+/// SQLSTATE of a relation that no sync has made.
+const DUPLICATE_TABLE: &str = "42P07";
+
+pub(crate) struct Syncs;
+
+#[async_trait]
+impl SyncRunner for Syncs {
+    async fn inspect(&self, source: &DeltaLocation) -> Result<Inspection, RunError> {
+        let found = lakeport_sync::inspect(&to_source(source)).await.map_err(run_error)?;
+        let columns = found.columns.into_iter().map(|column| ColumnInspection {
+            name: column.name,
+            delta_type: column.delta_type,
+            nullable: column.nullable,
+            comment: column.comment,
+        });
+        Ok(Inspection { version: found.version, columns: columns.collect() })
+    }
+
+    async fn snapshot(
+        &self,
+        run: SnapshotRun,
+        progress: Arc<RunProgress>,
+        cancel: CancellationToken,
+    ) -> Result<RunOutcome, RunError> {
+        let job = Job {
+            source: to_source(&run.source),
+            target: run.target,
+            table: TableName { schema: run.schema, table: run.table },
+            primary_key: run.primary_key,
+            options: Options::default(),
+        };
+        let inner = Progress::default();
+        let work = lakeport_sync::snapshot(&job, &inner, &cancel);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                outcome = &mut work => {
+                    copy_progress(&inner, &progress);
+                    return outcome.map(to_outcome).map_err(run_error);
+                }
+                () = tokio::time::sleep(PROGRESS_TICK) => copy_progress(&inner, &progress),
+            }
+        }
+    }
+
+    async fn release(
+        &self,
+        target: tokio_postgres::Config,
+        schema: &str,
+        table: &str,
+        drop_table: bool,
+    ) -> Result<(), RunError> {
+        let table = TableName { schema: schema.to_owned(), table: table.to_owned() };
+        let released = if drop_table {
+            lakeport_sync::drop_target(&target, &table).await
+        } else {
+            lakeport_sync::forget_target(&target, &table).await
+        };
+        match released {
+            // What stands there was made by someone else, and stays theirs.
+            Err(error) if error.sqlstate() == Some(DUPLICATE_TABLE) => Ok(()),
+            released => released.map_err(run_error),
+        }
+    }
+}
+
+fn to_source(source: &DeltaLocation) -> Source {
+    let storage_options: HashMap<String, String> = source.options.clone();
+    Source { location: source.location.as_str().to_owned(), storage_options }
+}
+
+fn copy_progress(from: &Progress, to: &RunProgress) {
+    let number = |value: Option<u64>| value.and_then(|v| i64::try_from(v).ok());
+    to.synced_rows.store(number(Some(from.synced_rows())).unwrap_or(i64::MAX), Relaxed);
+    if let Some(total) = number(from.total_rows()) {
+        to.total_rows.store(total, Relaxed);
+    }
+    if let Some(version) = from.version() {
+        to.version.store(version, Relaxed);
+    }
+    to.finishing.store(from.phase() != Phase::Reading, Relaxed);
+}
+
+fn to_outcome(outcome: Outcome) -> RunOutcome {
+    let Outcome { version, rows, inserted, updated, deleted, .. } = outcome;
+    let summary = match outcome.kind {
+        Kind::Loaded => format!("Version {version} was loaded: {rows} rows."),
+        Kind::Refreshed => format!(
+            "Version {version} was applied: {inserted} rows inserted, {updated} updated, {deleted} \
+             deleted; {rows} rows."
+        ),
+        Kind::Unchanged => format!("Version {version} was applied already: {rows} rows."),
+    };
+    let warning = (outcome.null_key_rows > 0).then(|| {
+        format!("{} rows with NULL in the primary key were left out.", outcome.null_key_rows)
+    });
+    let committed_at =
+        outcome.commit_timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    RunOutcome { version, committed_at, rows, summary, warning }
+}
+
+fn run_error(error: lakeport_sync::Error) -> RunError {
+    RunError { message: error.message(), retryable: error.is_retryable() }
+}

@@ -1,0 +1,13 @@
+//! From Arrow batches to PostgreSQL's binary COPY format, and into the server.
+//!
+//! Owns: the wire form of every value, and the flow of encoded rows from many readers into one COPY.
+//! Never: where the rows come from, or which table they go to.
+
+mod encoder;
+mod iso8601;
+mod json;
+mod numeric;
+mod stream;
+
+pub(crate) use encoder::{Counts, RowEncoder};
+pub(crate) use stream::RowStream;

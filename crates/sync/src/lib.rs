@@ -1,0 +1,22 @@
+//! Delta to PostgreSQL: makes a table of a PostgreSQL database equal to a Delta table.
+//!
+//! Owns: reading Delta, the type map, the COPY encoding, and the transactions that make a new version
+//! visible together with its position. Never: who may sync what, when, or where a name points to; it
+//! gets a location and a role, and knows nothing of instances or catalogs.
+//!
+//! [`snapshot`] in `run.rs` is the place to start reading.
+
+mod copy;
+mod error;
+mod job;
+mod progress;
+mod run;
+mod source;
+mod target;
+
+pub use error::{Error, SourceProblem};
+pub use job::{Job, Kind, NullBytes, Options, Outcome, Source, TableName};
+pub use progress::{Phase, Progress};
+pub use run::{applied, drop_target, forget_target, inspect, snapshot};
+pub use source::{Column, Inspection};
+pub use target::Position;

@@ -1,0 +1,234 @@
+//! Opening a Delta table: from a location to a version with its columns.
+//!
+//! Owns: locations, stores, engines and what the log alone can tell. Reads no data files. Everything
+//! here blocks; callers run it on a blocking thread.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::Arc;
+
+use delta_kernel::KernelError;
+use delta_kernel::scan::Scan;
+use delta_kernel::schema::{MetadataValue, StructField};
+use delta_kernel::{Snapshot, SnapshotRef};
+use delta_kernel_default_engine::executor::tokio::TokioBackgroundExecutor;
+use delta_kernel_default_engine::storage::store_from_url_opts;
+use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
+use tokio::task::JoinError;
+use url::Url;
+
+use super::types::{ColumnType, delta_name};
+use crate::error::{Error, SourceProblem};
+use crate::job::Source;
+
+pub(crate) type Engine = DefaultEngine<TokioBackgroundExecutor>;
+
+/// Schemes of stores that hold Delta tables. Plain `http` is not among them: a location comes from a
+/// user, and must not make this machine call addresses of that user's choice.
+const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
+
+/// PostgreSQL's limit on columns of a table.
+const MAX_COLUMNS: usize = 1600;
+
+/// Log entries read at once.
+pub(super) const LOG_BATCH_ROWS: NonZero<usize> =
+    NonZero::new(1024).expect("a constant that is not zero");
+
+/// What a Delta location holds now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    pub version: i64,
+    pub table_id: String,
+    pub columns: Vec<Column>,
+    /// As far as the log tells.
+    pub row_count: Option<u64>,
+    pub partition_columns: Vec<String>,
+    /// The table's properties, as they are set in its metadata.
+    pub properties: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// In SQL spelling: `decimal(10,2)`, `struct<a:int>`.
+    pub delta_type: String,
+    /// In the spelling of PostgreSQL's `format_type`.
+    pub pg_type: String,
+    pub nullable: bool,
+    pub comment: Option<String>,
+}
+
+/// One version of a Delta table, open for reading.
+pub(crate) struct SourceTable {
+    pub(super) source: Source,
+    pub(super) scan: Scan,
+    url: Url,
+    snapshot: SnapshotRef,
+    commit_timestamp_ms: Option<i64>,
+    columns: Vec<(Column, ColumnType)>,
+}
+
+impl SourceTable {
+    /// The newest version at the location.
+    pub(crate) fn open(source: &Source) -> Result<Self, Error> {
+        let url = locate(source)?;
+        let engine = engine(source, &url, LOG_BATCH_ROWS)?;
+        let snapshot = Snapshot::builder_for(url.as_str())
+            .build(&engine)
+            .map_err(|error| log_error(source, &error))?;
+        let columns = columns(source, &snapshot)?;
+        // Only a display value: a log whose last commit file is gone is still a readable table.
+        let commit_timestamp_ms = snapshot.get_timestamp(&engine).ok();
+        let scan = Arc::clone(&snapshot)
+            .scan_builder()
+            .build()
+            .map_err(|error| source.kernel("planning the scan", &error))?;
+        Ok(Self { source: source.clone(), scan, url, snapshot, commit_timestamp_ms, columns })
+    }
+
+    /// An engine of one reader's own: engines decode on one thread each, and connections to a store
+    /// must not outlive the runtime that opened them.
+    pub(crate) fn engine(&self, batch_rows: NonZero<usize>) -> Result<Engine, Error> {
+        engine(&self.source, &self.url, batch_rows)
+    }
+
+    pub(crate) fn version(&self) -> i64 {
+        // Versions are file names of twenty digits; none has ever come near the end of i64.
+        i64::try_from(self.snapshot.version()).unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn commit_timestamp_ms(&self) -> Option<i64> {
+        self.commit_timestamp_ms
+    }
+
+    /// Stays the same while the table lives, and differs when it is made anew at the same place.
+    pub(crate) fn table_id(&self) -> &str {
+        self.snapshot.table_configuration().metadata().id()
+    }
+
+    pub(crate) fn columns(&self) -> &[(Column, ColumnType)] {
+        &self.columns
+    }
+
+    pub(crate) fn inspection(&self, row_count: Option<u64>) -> Inspection {
+        let metadata = self.snapshot.table_configuration().metadata();
+        let properties = metadata.configuration().iter();
+        Inspection {
+            version: self.version(),
+            table_id: self.table_id().to_owned(),
+            columns: self.columns.iter().map(|(column, _)| column.clone()).collect(),
+            row_count,
+            partition_columns: metadata.partition_columns().to_vec(),
+            properties: properties.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
+    }
+
+    /// A reader thread panicked: the kernel met a file that it did not expect.
+    pub(crate) fn crashed(&self, crash: &JoinError) -> Error {
+        let message = format!("reading its files failed unexpectedly: {crash}");
+        self.source.problem(SourceProblem::Corrupt, message)
+    }
+}
+
+/// A path or URL as the URL of a directory that can be read.
+fn locate(source: &Source) -> Result<Url, Error> {
+    let location = source.location.trim();
+    if location.is_empty() {
+        return Err(Error::config("the source's location is empty; give a path or a URL"));
+    }
+    let url = match Url::parse(location) {
+        Ok(url) if url.scheme() != "file" => url,
+        Ok(url) => {
+            let path = url.to_file_path().map_err(|()| not_a_path(source))?;
+            directory(source, &path)?
+        }
+        Err(_) => directory(source, Path::new(location))?,
+    };
+    if !SCHEMES.contains(&url.scheme()) {
+        let schemes = SCHEMES.join(", ");
+        let message = format!("the scheme \"{}\" is not one of: {schemes}", url.scheme());
+        return Err(source.problem(SourceProblem::Unsupported, message));
+    }
+    Ok(as_directory(url))
+}
+
+fn directory(source: &Source, path: &Path) -> Result<Url, Error> {
+    let missing = |reason: &dyn std::fmt::Display| {
+        source.problem(SourceProblem::Missing, format!("the directory cannot be opened: {reason}"))
+    };
+    let path = path.canonicalize().map_err(|error| missing(&error))?;
+    let log = path.join("_delta_log");
+    if !log.is_dir() {
+        let message = "there is no _delta_log directory, so this is not a Delta table";
+        return Err(source.problem(SourceProblem::NotDelta, message));
+    }
+    Url::from_directory_path(&path).map_err(|()| not_a_path(source))
+}
+
+fn not_a_path(source: &Source) -> Error {
+    source.problem(SourceProblem::Missing, "the location is not an absolute path of this machine")
+}
+
+/// URLs resolve names against the last slash.
+fn as_directory(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}
+
+fn engine(source: &Source, url: &Url, batch_rows: NonZero<usize>) -> Result<Engine, Error> {
+    let store = store_from_url_opts(url, &source.storage_options)
+        .map_err(|error| source.kernel("opening the store", &error))?;
+    Ok(DefaultEngineBuilder::new(store)
+        .with_batch_size(batch_rows)
+        .with_buffer_size(NonZero::<usize>::MIN)
+        .build())
+}
+
+/// In the log, a file that is not there means that there is no table.
+fn log_error(source: &Source, error: &KernelError) -> Error {
+    match source.kernel("reading the log", error) {
+        Error::Source { problem: SourceProblem::MissingFile, location, message } => {
+            Error::Source { problem: SourceProblem::NotDelta, location, message }
+        }
+        other => other,
+    }
+}
+
+fn columns(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Column, ColumnType)>, Error> {
+    let schema = snapshot.schema();
+    if schema.num_fields() > MAX_COLUMNS {
+        let message = format!(
+            "the table has {} columns, PostgreSQL holds {MAX_COLUMNS} at most; sync a view with fewer",
+            schema.num_fields()
+        );
+        return Err(source.problem(SourceProblem::Unsupported, message));
+    }
+    schema.fields().map(|field| column(source, field)).collect()
+}
+
+fn column(source: &Source, field: &StructField) -> Result<(Column, ColumnType), Error> {
+    let delta_type = delta_name(field.data_type());
+    let column_type = ColumnType::of(field.data_type()).ok_or_else(|| {
+        let message = format!(
+            "column \"{}\" has the type {delta_type}, which has no PostgreSQL counterpart; \
+             cast it to a string at the source",
+            field.name()
+        );
+        source.problem(SourceProblem::Unsupported, message)
+    })?;
+    let comment = match field.metadata().get("comment") {
+        Some(MetadataValue::String(comment)) => Some(comment.clone()),
+        _ => None,
+    };
+    let column = Column {
+        name: field.name().clone(),
+        delta_type,
+        pg_type: column_type.postgres(),
+        nullable: field.is_nullable(),
+        comment,
+    };
+    Ok((column, column_type))
+}

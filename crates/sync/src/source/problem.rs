@@ -1,0 +1,112 @@
+//! The kernel's errors in our words.
+//!
+//! Owns: which problem an error is, and that no credential is in its text.
+
+use delta_kernel::KernelError;
+use url::Url;
+
+use crate::error::{Error, SourceProblem};
+use crate::job::Source;
+
+/// A location as it may be shown: no user, password, query (signatures) or fragment.
+pub(crate) fn shown(location: &str) -> String {
+    match Url::parse(location) {
+        Ok(mut url) if !url.cannot_be_a_base() => {
+            // For `abfss://container@account`, the part before the @ is no secret, and is needed.
+            if url.password().is_some() {
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+            }
+            url.set_query(None);
+            url.set_fragment(None);
+            url.to_string()
+        }
+        _ => location.to_owned(),
+    }
+}
+
+impl Source {
+    pub(crate) fn problem(&self, problem: SourceProblem, message: impl AsRef<str>) -> Error {
+        Error::Source {
+            location: shown(&self.location),
+            problem,
+            message: self.without_secrets(message.as_ref()),
+        }
+    }
+
+    /// An error of the kernel while it was doing `what`.
+    pub(crate) fn kernel(&self, what: &str, error: &KernelError) -> Error {
+        let error = innermost(error);
+        self.problem(classify(error), format!("{what}: {error}"))
+    }
+
+    /// Takes option values that are secrets, and the queries of URLs, out of a text.
+    fn without_secrets(&self, text: &str) -> String {
+        let secrets = self
+            .storage_options
+            .iter()
+            .filter(|(name, value)| !value.is_empty() && is_secret(name));
+        let text = secrets.fold(text.to_owned(), |text, (_, value)| text.replace(value, "***"));
+        let words = text.split(' ').map(|word| match word.split_once('?') {
+            Some((url, _)) if url.contains("://") => format!("{url}?***"),
+            _ => word.to_owned(),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn is_secret(option: &str) -> bool {
+    const MARKS: [&str; 7] =
+        ["secret", "token", "key", "password", "sas", "credential", "signature"];
+    let option = option.to_lowercase();
+    MARKS.iter().any(|mark| option.contains(mark))
+}
+
+fn classify(error: &KernelError) -> SourceProblem {
+    match error {
+        KernelError::InvalidTableLocation(_) => SourceProblem::Missing,
+        KernelError::EmptyLog => SourceProblem::NotDelta,
+        KernelError::FileNotFound(_) => SourceProblem::MissingFile,
+        KernelError::Unsupported(_) => SourceProblem::Unsupported,
+        KernelError::ObjectStore(_) | KernelError::IOError(_) | KernelError::Reqwest(_) => {
+            SourceProblem::Unavailable
+        }
+        _ => SourceProblem::Corrupt,
+    }
+}
+
+/// Without the backtraces, which the kernel puts around errors and into their text.
+fn innermost(error: &KernelError) -> &KernelError {
+    match error {
+        KernelError::Backtraced { source, .. } => innermost(source),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_are_shown_without_signatures() {
+        assert_eq!(shown("s3://key:secret@bucket/t?sig=abc"), "s3://bucket/t");
+        assert_eq!(
+            shown("abfss://c@a.dfs.core.windows.net/t"),
+            "abfss://c@a.dfs.core.windows.net/t"
+        );
+        assert_eq!(shown("/data/table"), "/data/table");
+    }
+
+    #[test]
+    fn messages_hold_no_storage_secrets() {
+        let source = Source {
+            location: "s3://bucket/t".to_owned(),
+            storage_options: [("aws_secret_access_key".to_owned(), "hunter2".to_owned())].into(),
+        };
+        let text = "GET https://host/t/a.parquet?X-Sig=abc failed for hunter2";
+        let error = source.problem(SourceProblem::Unavailable, text);
+        let shown = format!("{error} {error:?} {source:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("X-Sig"), "{shown}");
+        assert!(shown.contains("https://host/t/a.parquet?***"), "{shown}");
+    }
+}

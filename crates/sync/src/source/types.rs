@@ -1,0 +1,179 @@
+//! The type map: each Delta type, its PostgreSQL type, and the Arrow type it is encoded from.
+
+use delta_kernel::arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use delta_kernel::schema::{DataType, PrimitiveType};
+
+/// A top-level column's type, as far as loading cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ColumnType {
+    Boolean,
+    Byte,
+    Short,
+    Integer,
+    Long,
+    Float,
+    Double,
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
+    Date,
+    Timestamp,
+    TimestampNtz,
+    Text,
+    Binary,
+    IntervalMonths,
+    IntervalMicros,
+    /// Arrays, maps and structs.
+    Json,
+    Void,
+}
+
+impl ColumnType {
+    /// `None` for a type that has no place in a table.
+    pub(crate) fn of(delta: &DataType) -> Option<Self> {
+        match delta {
+            DataType::Primitive(primitive) => Self::of_primitive(primitive),
+            DataType::Array(_) | DataType::Map(_) | DataType::Struct(_) => {
+                (!holds_variant(delta)).then_some(Self::Json)
+            }
+            DataType::Variant(_) => None,
+        }
+    }
+
+    fn of_primitive(primitive: &PrimitiveType) -> Option<Self> {
+        Some(match primitive {
+            PrimitiveType::Boolean => Self::Boolean,
+            PrimitiveType::Byte => Self::Byte,
+            PrimitiveType::Short => Self::Short,
+            PrimitiveType::Integer => Self::Integer,
+            PrimitiveType::Long => Self::Long,
+            PrimitiveType::Float => Self::Float,
+            PrimitiveType::Double => Self::Double,
+            PrimitiveType::Decimal(decimal) => {
+                Self::Decimal { precision: decimal.precision(), scale: decimal.scale() }
+            }
+            PrimitiveType::Date => Self::Date,
+            PrimitiveType::Timestamp => Self::Timestamp,
+            PrimitiveType::TimestampNtz => Self::TimestampNtz,
+            PrimitiveType::String => Self::Text,
+            PrimitiveType::Binary => Self::Binary,
+            PrimitiveType::IntervalYearMonth => Self::IntervalMonths,
+            PrimitiveType::IntervalDayTime => Self::IntervalMicros,
+            PrimitiveType::Void => Self::Void,
+        })
+    }
+
+    /// In the spelling of `format_type`, so that it compares with what a table has.
+    pub(crate) fn postgres(&self) -> String {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Byte | Self::Short => "smallint",
+            Self::Integer => "integer",
+            Self::Long => "bigint",
+            Self::Float => "real",
+            Self::Double => "double precision",
+            Self::Decimal { precision, scale } => return format!("numeric({precision},{scale})"),
+            Self::Date => "date",
+            Self::Timestamp => "timestamp with time zone",
+            Self::TimestampNtz => "timestamp without time zone",
+            Self::Text | Self::Void => "text",
+            Self::Binary => "bytea",
+            Self::IntervalMonths | Self::IntervalMicros => "interval",
+            Self::Json => "jsonb",
+        }
+        .to_owned()
+    }
+
+    /// What the encoder downcasts to; `None` where it looks at the array itself.
+    pub(crate) fn arrow(&self) -> Option<ArrowType> {
+        Some(match self {
+            Self::Boolean => ArrowType::Boolean,
+            Self::Byte => ArrowType::Int8,
+            Self::Short => ArrowType::Int16,
+            Self::Integer | Self::IntervalMonths => ArrowType::Int32,
+            Self::Long | Self::IntervalMicros => ArrowType::Int64,
+            Self::Float => ArrowType::Float32,
+            Self::Double => ArrowType::Float64,
+            // Delta allows no negative scale, and 38 at most.
+            Self::Decimal { precision, scale } => ArrowType::Decimal128(*precision, *scale as i8),
+            Self::Date => ArrowType::Date32,
+            Self::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::TimestampNtz => ArrowType::Timestamp(TimeUnit::Microsecond, None),
+            Self::Text => ArrowType::Utf8,
+            Self::Binary => ArrowType::Binary,
+            Self::Json | Self::Void => return None,
+        })
+    }
+
+    /// Whether values have an order and an equality that can carry a primary key.
+    pub(crate) fn can_be_key(&self) -> bool {
+        !matches!(self, Self::Json | Self::Void)
+    }
+}
+
+fn holds_variant(delta: &DataType) -> bool {
+    match delta {
+        DataType::Variant(_) => true,
+        DataType::Array(array) => holds_variant(array.element_type()),
+        DataType::Map(map) => holds_variant(map.key_type()) || holds_variant(map.value_type()),
+        DataType::Struct(fields) => fields.fields().any(|field| holds_variant(field.data_type())),
+        DataType::Primitive(_) => false,
+    }
+}
+
+/// The type in SQL spelling: `bigint`, `decimal(10,2)`, `struct<a:int>`.
+pub(crate) fn delta_name(delta: &DataType) -> String {
+    match delta {
+        DataType::Primitive(PrimitiveType::Byte) => "tinyint".to_owned(),
+        DataType::Primitive(PrimitiveType::Short) => "smallint".to_owned(),
+        DataType::Primitive(PrimitiveType::Integer) => "int".to_owned(),
+        DataType::Primitive(PrimitiveType::Long) => "bigint".to_owned(),
+        DataType::Primitive(primitive) => primitive.to_string(),
+        DataType::Array(array) => format!("array<{}>", delta_name(array.element_type())),
+        DataType::Map(map) => {
+            format!("map<{},{}>", delta_name(map.key_type()), delta_name(map.value_type()))
+        }
+        DataType::Struct(fields) => {
+            let fields = fields.fields();
+            let fields: Vec<String> = fields
+                .map(|field| format!("{}:{}", field.name(), delta_name(field.data_type())))
+                .collect();
+            format!("struct<{}>", fields.join(","))
+        }
+        DataType::Variant(_) => "variant".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use delta_kernel::schema::{ArrayType, MapType, StructField, StructType};
+
+    fn decimal() -> DataType {
+        DataType::decimal(10, 2).unwrap()
+    }
+
+    #[test]
+    fn names_are_sql() {
+        let fields = StructType::try_new([
+            StructField::nullable("a", DataType::INTEGER),
+            StructField::nullable("b", MapType::new(DataType::STRING, decimal(), true)),
+        ]);
+        let array = ArrayType::new(fields.unwrap(), true);
+        let name = delta_name(&DataType::from(array));
+        assert_eq!(name, "array<struct<a:int,b:map<string,decimal(10,2)>>>");
+    }
+
+    #[test]
+    fn variants_are_refused_at_any_depth() {
+        let nested = DataType::from(ArrayType::new(DataType::unshredded_variant(), true));
+        assert_eq!(ColumnType::of(&nested), None);
+        assert_eq!(ColumnType::of(&DataType::unshredded_variant()), None);
+    }
+
+    #[test]
+    fn decimals_keep_precision_and_scale() {
+        assert_eq!(ColumnType::of(&decimal()).unwrap().postgres(), "numeric(10,2)");
+    }
+}

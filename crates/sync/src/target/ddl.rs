@@ -1,0 +1,134 @@
+//! The shape of the target: columns, key, and the SQL text made of them.
+//!
+//! Owns: refusing a job whose table PostgreSQL cannot hold, before anything is touched. Runs nothing.
+
+use lakeport_pg::{QualifiedName, QuotedIdent, quote_literal};
+
+use crate::error::Error;
+use crate::source::{Column, ColumnType};
+
+/// The wanted table, as it follows from the source's columns and the chosen key.
+pub(crate) struct Layout {
+    pub(crate) columns: Vec<LayoutColumn>,
+    /// Positions of the key's columns, in the key's order.
+    pub(crate) key: Vec<usize>,
+}
+
+pub(crate) struct LayoutColumn {
+    pub(crate) name: String,
+    pub(crate) ident: QuotedIdent,
+    pub(crate) column_type: ColumnType,
+    pub(crate) not_null: bool,
+    comment: Option<String>,
+}
+
+impl Layout {
+    pub(crate) fn of(
+        columns: &[(Column, ColumnType)],
+        primary_key: &[String],
+    ) -> Result<Self, Error> {
+        let columns = columns.iter();
+        let mut columns: Vec<LayoutColumn> =
+            columns.map(|(column, kind)| layout_column(column, *kind)).collect::<Result<_, _>>()?;
+        let key = key_positions(&columns, primary_key)?;
+        for part in &key {
+            columns[*part].not_null = true;
+        }
+        Ok(Self { columns, key })
+    }
+
+    /// `create table`, or `create unlogged table`, under a name.
+    pub(crate) fn create(&self, kind: &str, name: &QualifiedName) -> String {
+        let columns = self.columns.iter().map(|column| {
+            let not_null = if column.not_null { " not null" } else { "" };
+            format!("{} {}{not_null}", column.ident, column.column_type.postgres())
+        });
+        format!("create {kind} {name} ({})", columns.collect::<Vec<_>>().join(", "))
+    }
+
+    pub(crate) fn copy(&self, name: &QualifiedName) -> String {
+        format!("copy {name} ({}) from stdin (format binary, freeze)", self.column_list(""))
+    }
+
+    pub(crate) fn comments(&self, name: &QualifiedName) -> Vec<String> {
+        let columns = self.columns.iter();
+        columns
+            .filter_map(|column| {
+                let comment = quote_literal(&column.comment.as_ref()?.replace('\0', ""));
+                Some(format!("comment on column {name}.{} is {comment}", column.ident))
+            })
+            .collect()
+    }
+
+    /// All columns, each with a prefix such as `s.`.
+    pub(crate) fn column_list(&self, prefix: &str) -> String {
+        list(self.columns.iter(), prefix)
+    }
+
+    pub(crate) fn key_list(&self) -> String {
+        list(self.key.iter().map(|part| &self.columns[*part]), "")
+    }
+
+    pub(crate) fn key_names(&self) -> Vec<&str> {
+        self.key.iter().map(|part| self.columns[*part].name.as_str()).collect()
+    }
+
+    /// `t."id" = s."id"`.
+    pub(crate) fn key_match(&self) -> String {
+        let parts = self.key.iter().map(|part| {
+            let ident = &self.columns[*part].ident;
+            format!("t.{ident} = s.{ident}")
+        });
+        parts.collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The columns outside the key.
+    pub(crate) fn payload(&self) -> Vec<&LayoutColumn> {
+        let columns = self.columns.iter().enumerate();
+        columns.filter(|(nth, _)| !self.key.contains(nth)).map(|(_, column)| column).collect()
+    }
+}
+
+pub(crate) fn list<'a>(columns: impl Iterator<Item = &'a LayoutColumn>, prefix: &str) -> String {
+    let names = columns.map(|column| format!("{prefix}{}", column.ident));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn layout_column(column: &Column, column_type: ColumnType) -> Result<LayoutColumn, Error> {
+    let ident = QuotedIdent::new(&column.name).map_err(|error| {
+        Error::config(format!(
+            "the source's column \"{}\" cannot be a PostgreSQL column: {error}; rename it there",
+            column.name
+        ))
+    })?;
+    Ok(LayoutColumn {
+        name: column.name.clone(),
+        ident,
+        column_type,
+        not_null: !column.nullable,
+        comment: column.comment.clone(),
+    })
+}
+
+fn key_positions(columns: &[LayoutColumn], primary_key: &[String]) -> Result<Vec<usize>, Error> {
+    if primary_key.is_empty() {
+        return Err(Error::config("the primary key is empty; name at least one column"));
+    }
+    let mut positions = Vec::new();
+    for part in primary_key {
+        let position = columns.iter().position(|column| column.name == *part).ok_or_else(|| {
+            Error::config(format!("the primary key's column \"{part}\" is not in the source"))
+        })?;
+        if positions.contains(&position) {
+            return Err(Error::config(format!("the primary key names \"{part}\" twice")));
+        }
+        if !columns[position].column_type.can_be_key() {
+            let kind = columns[position].column_type.postgres();
+            return Err(Error::config(format!(
+                "the column \"{part}\" becomes {kind}, which cannot be part of a primary key"
+            )));
+        }
+        positions.push(position);
+    }
+    Ok(positions)
+}

@@ -1,0 +1,102 @@
+//! The first load: a new table, its rows, its key and its position in one transaction.
+//!
+//! COPY goes into a table that nobody else can see yet, so rows are written frozen, and the key is
+//! built once over all rows instead of row by row.
+
+use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
+
+use super::ddl::Layout;
+use super::position::{self, NewPosition};
+use super::session::Target;
+use crate::copy::{Counts, RowStream};
+use crate::error::Error;
+use crate::job::TableName;
+use crate::progress::{Phase, Progress};
+
+pub(crate) async fn load(
+    target: &mut Target,
+    layout: &Layout,
+    rows: RowStream,
+    position: &NewPosition,
+    progress: &Progress,
+) -> Result<Counts, Error> {
+    let (table, name) = (target.table.clone(), target.name.clone());
+    let transaction = target.begin().await?;
+    create_schema(&transaction, &table).await?;
+    run(&transaction, "create", &table, &layout.create("table", &name)).await?;
+    let counts = rows.copy(&transaction, &layout.copy(&name), &table).await?;
+
+    progress.enter(Phase::Indexing);
+    let add_key = format!("alter table {name} add primary key ({})", layout.key_list());
+    transaction
+        .batch_execute(&add_key)
+        .await
+        .map_err(|error| duplicate_key(layout, &table, error))?;
+    for comment in layout.comments(&name) {
+        run(&transaction, "comment on", &table, &comment).await?;
+    }
+
+    progress.enter(Phase::Applying);
+    position::write(&transaction, &table, position, counts.rows).await?;
+    transaction.commit().await.map_err(Error::target("commit the load of", &table))?;
+    analyze(target).await;
+    Ok(counts)
+}
+
+/// The rows are committed; statistics come from autovacuum too, only later.
+async fn analyze(target: &Target) {
+    let statement = format!("analyze {}", target.name);
+    if let Err(error) = target.client().batch_execute(&statement).await {
+        tracing::warn!(table = %target.table, error = %lakeport_pg::describe(&error), "analyze failed");
+    }
+}
+
+/// Asks first, because `create schema if not exists` wants the right to create even if it exists.
+async fn create_schema(transaction: &Transaction<'_>, table: &TableName) -> Result<(), Error> {
+    let found = transaction
+        .query_opt("select 1 from pg_namespace where nspname = $1", &[&table.schema])
+        .await
+        .map_err(Error::target("look for the schema of", table))?;
+    if found.is_some() {
+        return Ok(());
+    }
+    let schema = lakeport_pg::QuotedIdent::new(&table.schema)
+        .map_err(|error| Error::config(format!("cannot name the schema: {error}")))?;
+    run(transaction, "create the schema of", table, &format!("create schema {schema}")).await
+}
+
+pub(super) async fn run(
+    transaction: &Transaction<'_>,
+    operation: &'static str,
+    table: &TableName,
+    statement: &str,
+) -> Result<(), Error> {
+    transaction.batch_execute(statement).await.map_err(Error::target(operation, table))
+}
+
+/// The server names the value in its detail, `Key (id)=(7) is duplicated.`, in its own language.
+pub(super) fn duplicate_key(
+    layout: &Layout,
+    table: &TableName,
+    error: tokio_postgres::Error,
+) -> Error {
+    let Some(db) = error.as_db_error().filter(|db| *db.code() == SqlState::UNIQUE_VIOLATION) else {
+        return Error::target("index", table)(error);
+    };
+    let key = db.detail().and_then(|detail| {
+        let (_, value) = detail.split_once(")=(")?;
+        let (value, _) = value.rsplit_once(')')?;
+        Some(format!("{}={value}", layout.key_names().join(", ")))
+    });
+    Error::Data {
+        table: table.to_string(),
+        column: None,
+        key,
+        what: format!(
+            "the source has more than one row with this primary key ({}); remove the duplicates \
+             or choose another key",
+            layout.key_names().join(", ")
+        ),
+    }
+}

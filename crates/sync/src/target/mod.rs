@@ -1,0 +1,16 @@
+//! The PostgreSQL side: tables, positions, and the transactions that make a version visible.
+//!
+//! Owns: all SQL. Never: reading Delta, or the wire form of values.
+
+mod ddl;
+mod load;
+mod position;
+mod refresh;
+mod session;
+
+pub(crate) use ddl::Layout;
+pub(crate) use load::load;
+pub use position::Position;
+pub(crate) use position::{NewPosition, State};
+pub(crate) use refresh::{Changes, refresh};
+pub(crate) use session::Target;

@@ -1,0 +1,314 @@
+//! A refresh: load the new version aside, then apply the differences in one transaction.
+//!
+//! The table stays the same object, so that views, indexes, grants and comments that users have made
+//! survive, and readers see the old rows until the commit, without waiting.
+
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Transaction};
+
+use super::ddl::{Layout, LayoutColumn, list};
+use super::load::{duplicate_key, run};
+use super::position::{self, NewPosition};
+use super::session::Target;
+use crate::copy::{Counts, RowStream};
+use crate::error::Error;
+use crate::job::TableName;
+use crate::progress::{Phase, Progress};
+
+/// Anti-joins of whole tables spill to disk with the default of 4 MB.
+const SETTINGS: &str = "set local work_mem = '64MB'";
+
+pub(crate) struct Differences {
+    pub(crate) counts: Counts,
+    pub(crate) inserted: u64,
+    pub(crate) updated: u64,
+    pub(crate) deleted: u64,
+}
+
+/// What has to change in the table's definition; found before any row is read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Statements after `alter table …`.
+    clauses: Vec<String>,
+}
+
+/// A column that the table has.
+struct Existing {
+    name: String,
+    pg_type: String,
+    not_null: bool,
+    /// Its place in the primary key.
+    key_place: Option<i16>,
+}
+
+impl Changes {
+    pub(crate) async fn find(target: &Target, layout: &Layout) -> Result<Self, Error> {
+        let existing = existing_columns(target.client(), &target.table).await?;
+        plan(&existing, layout).map_err(|message| {
+            let message = format!(
+                "{message}; drop the synced table and create it again to follow the source"
+            );
+            Error::refused("refresh", &target.table, &SqlState::FEATURE_NOT_SUPPORTED, message)
+        })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.clauses.is_empty()
+    }
+}
+
+pub(crate) async fn refresh(
+    target: &mut Target,
+    layout: &Layout,
+    changes: &Changes,
+    rows: RowStream,
+    position: &NewPosition,
+    progress: &Progress,
+) -> Result<Differences, Error> {
+    let differences = stage_and_apply(target, layout, changes, rows, position, progress).await;
+    let dropped = target.drop_stage().await;
+    if let (Ok(_), Err(error)) = (&differences, dropped) {
+        // The version is applied; the next run drops the stage.
+        tracing::warn!(table = %target.table, %error, "the staged rows remain");
+    }
+    differences
+}
+
+async fn stage_and_apply(
+    target: &mut Target,
+    layout: &Layout,
+    changes: &Changes,
+    rows: RowStream,
+    position: &NewPosition,
+    progress: &Progress,
+) -> Result<Differences, Error> {
+    let counts = stage(target, layout, rows, progress).await?;
+    progress.enter(Phase::Applying);
+    apply(target, layout, changes, counts, position).await
+}
+
+/// Loads all rows into an unlogged table with the key's unique index, so that a duplicate is found
+/// before anything is applied.
+async fn stage(
+    target: &mut Target,
+    layout: &Layout,
+    rows: RowStream,
+    progress: &Progress,
+) -> Result<Counts, Error> {
+    let (table, stage) = (target.table.clone(), target.stage.clone());
+    let transaction = target.begin().await?;
+    run(&transaction, "stage", &table, &layout.create("unlogged table", &stage)).await?;
+    let counts = rows.copy(&transaction, &layout.copy(&stage), &table).await?;
+
+    progress.enter(Phase::Indexing);
+    transaction
+        .batch_execute(&format!("create unique index on {stage} ({})", layout.key_list()))
+        .await
+        .map_err(|error| duplicate_key(layout, &table, error))?;
+    run(&transaction, "stage", &table, &format!("analyze {stage}")).await?;
+    transaction.commit().await.map_err(Error::target("stage", &table))?;
+    Ok(counts)
+}
+
+async fn apply(
+    target: &mut Target,
+    layout: &Layout,
+    changes: &Changes,
+    counts: Counts,
+    position: &NewPosition,
+) -> Result<Differences, Error> {
+    let statements = Statements::new(target, layout);
+    let (table, name) = (target.table.clone(), target.name.clone());
+    let transaction = target.begin().await?;
+    run(&transaction, "refresh", &table, SETTINGS).await?;
+    if !changes.is_empty() {
+        let alter = format!("alter table {name} {}", changes.clauses.join(", "));
+        run(&transaction, "alter", &table, &alter).await?;
+    }
+    let deleted = execute(&transaction, &table, &statements.delete).await?;
+    let updated = match &statements.update {
+        Some(update) => execute(&transaction, &table, update).await?,
+        None => 0,
+    };
+    let inserted = execute(&transaction, &table, &statements.insert).await?;
+    position::write(&transaction, &table, position, counts.rows).await?;
+    transaction.commit().await.map_err(Error::target("commit the refresh of", &table))?;
+    Ok(Differences { counts, inserted, updated, deleted })
+}
+
+async fn execute(
+    transaction: &Transaction<'_>,
+    table: &TableName,
+    statement: &str,
+) -> Result<u64, Error> {
+    transaction.execute(statement, &[]).await.map_err(Error::target("refresh", table))
+}
+
+/// The three statements that make the table equal to its stage.
+struct Statements {
+    delete: String,
+    /// Absent where all columns are the key.
+    update: Option<String>,
+    insert: String,
+}
+
+impl Statements {
+    fn new(target: &Target, layout: &Layout) -> Self {
+        let (name, stage, key_match) = (&target.name, &target.stage, layout.key_match());
+        let payload = layout.payload();
+        let update = (!payload.is_empty()).then(|| {
+            format!(
+                "update {name} t set {} from {stage} s where {key_match} \
+                 and ({}) is distinct from ({})",
+                assignments(&payload),
+                list(payload.iter().copied(), "t."),
+                list(payload.iter().copied(), "s."),
+            )
+        });
+        Self {
+            delete: format!(
+                "delete from {name} t where not exists (select from {stage} s where {key_match})"
+            ),
+            update,
+            insert: format!(
+                "insert into {name} ({}) select {} from {stage} s \
+                 where not exists (select from {name} t where {key_match})",
+                layout.column_list(""),
+                layout.column_list("s."),
+            ),
+        }
+    }
+}
+
+fn assignments(columns: &[&LayoutColumn]) -> String {
+    let parts = columns.iter().map(|column| format!("{0} = s.{0}", column.ident));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// Columns that users generate from others are theirs, and not compared.
+async fn existing_columns(client: &Client, table: &TableName) -> Result<Vec<Existing>, Error> {
+    let rows = client
+        .query(
+            "select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+               (array_position(i.indkey::smallint[], a.attnum))::smallint \
+             from pg_attribute a \
+             join pg_class c on c.oid = a.attrelid \
+             join pg_namespace n on n.oid = c.relnamespace \
+             left join pg_index i on i.indrelid = c.oid and i.indisprimary \
+             where n.nspname = $1 and c.relname = $2 \
+               and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' \
+             order by a.attnum",
+            &[&table.schema, &table.table],
+        )
+        .await
+        .map_err(Error::target("look at the columns of", table))?;
+    let columns = rows.iter().map(|row| Existing {
+        name: row.get(0),
+        pg_type: row.get(1),
+        not_null: row.get(2),
+        key_place: row.get(3),
+    });
+    Ok(columns.collect())
+}
+
+/// Compares the table with the wanted layout. Only additions can be followed in place.
+fn plan(existing: &[Existing], layout: &Layout) -> Result<Changes, String> {
+    let find = |name: &str| existing.iter().find(|column| column.name == name);
+    let mut clauses = Vec::new();
+    for column in &layout.columns {
+        let wanted = column.column_type.postgres();
+        match find(&column.name) {
+            // Rows that are there have no value yet, so it cannot be NOT NULL.
+            None => clauses.push(format!("add column {} {wanted}", column.ident)),
+            Some(found) if found.pg_type != wanted => {
+                return Err(format!(
+                    "the source's column \"{}\" is now {wanted}, and was {}",
+                    column.name, found.pg_type
+                ));
+            }
+            Some(found) if found.not_null && !column.not_null => {
+                clauses.push(format!("alter column {} drop not null", column.ident));
+            }
+            Some(_) => {}
+        }
+    }
+    let wanted = |name: &str| layout.columns.iter().any(|column| column.name == name);
+    if let Some(gone) = existing.iter().find(|column| !wanted(&column.name)) {
+        return Err(format!("the source no longer has the column \"{}\"", gone.name));
+    }
+    same_key(existing, layout)?;
+    Ok(Changes { clauses })
+}
+
+fn same_key(existing: &[Existing], layout: &Layout) -> Result<(), String> {
+    let mut parts: Vec<(i16, &str)> = existing
+        .iter()
+        .filter_map(|column| Some((column.key_place?, column.name.as_str())))
+        .collect();
+    parts.sort_unstable();
+    let found: Vec<&str> = parts.into_iter().map(|(_, name)| name).collect();
+    let wanted = layout.key_names();
+    if found == wanted {
+        return Ok(());
+    }
+    Err(format!("the primary key is ({}), and was ({})", wanted.join(", "), found.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Column, ColumnType};
+
+    fn layout(columns: &[(&str, ColumnType, bool)]) -> Layout {
+        let columns = columns.iter().map(|(name, column_type, nullable)| {
+            let column = Column {
+                name: (*name).to_owned(),
+                delta_type: String::new(),
+                pg_type: column_type.postgres(),
+                nullable: *nullable,
+                comment: None,
+            };
+            (column, *column_type)
+        });
+        Layout::of(&columns.collect::<Vec<_>>(), &["id".to_owned()]).unwrap()
+    }
+
+    fn table() -> Vec<Existing> {
+        let column = |name: &str, pg_type: &str, not_null, key_place| Existing {
+            name: name.to_owned(),
+            pg_type: pg_type.to_owned(),
+            not_null,
+            key_place,
+        };
+        vec![column("id", "bigint", true, Some(0)), column("name", "text", true, None)]
+    }
+
+    #[test]
+    fn additions_and_wider_nulls_are_followed() {
+        let wanted = layout(&[
+            ("id", ColumnType::Long, false),
+            ("name", ColumnType::Text, true),
+            ("New", ColumnType::Date, false),
+        ]);
+        let changes = plan(&table(), &wanted).unwrap();
+        assert_eq!(
+            changes.clauses,
+            ["alter column \"name\" drop not null", "add column \"New\" date"]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_named() {
+        let retyped = layout(&[("id", ColumnType::Long, false), ("name", ColumnType::Json, true)]);
+        assert!(plan(&table(), &retyped).unwrap_err().contains("\"name\" is now jsonb"));
+        let dropped = layout(&[("id", ColumnType::Long, false)]);
+        assert!(
+            plan(&table(), &dropped).unwrap_err().contains("no longer has the column \"name\"")
+        );
+        let mut rekeyed = table();
+        rekeyed[0].key_place = None;
+        rekeyed[1].key_place = Some(0);
+        let same = layout(&[("id", ColumnType::Long, false), ("name", ColumnType::Text, false)]);
+        assert!(plan(&rekeyed, &same).unwrap_err().contains("(id), and was (name)"));
+    }
+}

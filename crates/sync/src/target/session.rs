@@ -1,0 +1,170 @@
+//! One connection to the target database, and the one lock that keeps two runs off one table.
+//!
+//! Owns: connecting, the lock, interrupting, dropping a table. Statements run with pinned settings and
+//! qualified names, so that nothing a user of the database has set or made steers them.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use lakeport_pg::{QualifiedName, Session};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{CancelToken, Client, Config, NoTls, Transaction};
+
+use super::position::{self, Position, State};
+use crate::error::Error;
+use crate::job::TableName;
+
+/// No statement of ours may queue for long behind a user's lock: readers would queue behind it.
+const LOCK_TIMEOUT: &str = "set lock_timeout = '10s'";
+const INTERRUPT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A connection that holds the table's lock.
+pub(crate) struct Target {
+    session: Session,
+    pub(crate) table: TableName,
+    pub(crate) name: QualifiedName,
+    /// Where a refresh loads aside.
+    pub(crate) stage: QualifiedName,
+}
+
+impl Target {
+    /// Connects and takes the table's lock.
+    pub(crate) async fn open(config: &Config, table: &TableName) -> Result<Self, Error> {
+        let target = Self::connect(config, table).await?;
+        target.lock().await?;
+        Ok(target)
+    }
+
+    /// Connects without the lock, for looking only.
+    pub(crate) async fn connect(config: &Config, table: &TableName) -> Result<Self, Error> {
+        let name = qualified(&table.schema, &table.table)?;
+        let stage = qualified(position::SCHEMA, &stage_name(table))?;
+        let config = lakeport_pg::pinned(config.clone(), "lakeport sync");
+        let failed = Error::target("connect to the database of", table);
+        let session = lakeport_pg::connect(&config).await.map_err(failed)?;
+        session
+            .batch_execute(LOCK_TIMEOUT)
+            .await
+            .map_err(Error::target("connect to the database of", table))?;
+        Ok(Self { session, table: table.clone(), name, stage })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.session
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<Transaction<'_>, Error> {
+        let failed = Error::target("begin a transaction for", &self.table);
+        self.session.client_mut().transaction().await.map_err(failed)
+    }
+
+    pub(crate) async fn state(&self) -> Result<State, Error> {
+        position::state(self.client(), &self.table).await
+    }
+
+    pub(crate) async fn position(&self) -> Result<Option<Position>, Error> {
+        position::read(self.client(), &self.table).await
+    }
+
+    /// Makes the schema of positions, and removes what a killed run has left.
+    pub(crate) async fn prepare(&self) -> Result<(), Error> {
+        position::ensure(self.client(), &self.table).await?;
+        self.drop_stage().await
+    }
+
+    pub(crate) async fn drop_stage(&self) -> Result<(), Error> {
+        self.client()
+            .batch_execute(&format!("drop table if exists {}", self.stage))
+            .await
+            .map_err(Error::target("remove the staged rows of", &self.table))
+    }
+
+    /// Drops the table and its position. Views and the like that depend on it are the user's: they
+    /// make it fail, and are named.
+    pub(crate) async fn drop_table(&mut self) -> Result<(), Error> {
+        let state = self.state().await?;
+        if matches!(state, State::Foreign) {
+            return Err(Error::foreign("drop", &self.table));
+        }
+        if !position::exists(self.client(), &self.table).await? {
+            return Ok(());
+        }
+        self.drop_stage().await?;
+        let (table, name) = (self.table.clone(), self.name.clone());
+        let transaction = self.begin().await?;
+        if matches!(state, State::Synced(_)) {
+            transaction
+                .batch_execute(&format!("drop table if exists {name}"))
+                .await
+                .map_err(Error::target("drop", &table))?;
+        }
+        position::delete(&transaction, &table).await?;
+        transaction.commit().await.map_err(Error::target("drop", &table))
+    }
+
+    /// From now on the table is one that no sync has made.
+    pub(crate) async fn forget(&mut self) -> Result<(), Error> {
+        if !position::exists(self.client(), &self.table).await? {
+            return Ok(());
+        }
+        self.drop_stage().await?;
+        position::delete(self.client(), &self.table).await
+    }
+
+    /// Stops what the server is doing for us and cleans up, as far as that works in a short time; the
+    /// next run removes the rest.
+    pub(crate) async fn interrupt(&self) {
+        let token: CancelToken = self.session.cancel_token();
+        let stop = async {
+            let _ = token.cancel_query(NoTls).await;
+            let _ = self.drop_stage().await;
+        };
+        let _ = tokio::time::timeout(INTERRUPT_PATIENCE, stop).await;
+    }
+
+    async fn lock(&self) -> Result<(), Error> {
+        self.client()
+            .execute("select pg_advisory_lock($1)", &[&lock_key(&self.table)])
+            .await
+            .map(|_| ())
+            .map_err(|error| match error.code() {
+                Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => Error::refused(
+                    "sync",
+                    &self.table,
+                    &SqlState::LOCK_NOT_AVAILABLE,
+                    "another sync of this table is running; try again when it has ended".to_owned(),
+                ),
+                _ => Error::target("lock", &self.table)(error),
+            })
+    }
+}
+
+impl Error {
+    pub(crate) fn foreign(operation: &'static str, table: &TableName) -> Self {
+        let message =
+            "it exists and is not a synced table; choose another name, or drop it yourself";
+        Self::refused(operation, table, &SqlState::DUPLICATE_TABLE, message.to_owned())
+    }
+}
+
+fn qualified(schema: &str, name: &str) -> Result<QualifiedName, Error> {
+    QualifiedName::new(schema, name)
+        .map_err(|error| Error::config(format!("cannot name the table {schema}.{name}: {error}")))
+}
+
+/// The same for every run on the table, and different for any two tables.
+fn fingerprint(table: &TableName) -> [u8; 8] {
+    // A NUL cannot be in either name.
+    let hash = digest(&SHA256, format!("{}\0{}", table.schema, table.table).as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.as_ref()[..8]);
+    first
+}
+
+fn lock_key(table: &TableName) -> i64 {
+    i64::from_be_bytes(fingerprint(table))
+}
+
+fn stage_name(table: &TableName) -> String {
+    format!("stage_{:016x}", u64::from_be_bytes(fingerprint(table)))
+}

@@ -1,0 +1,7 @@
+//! Real Delta tables into a real PostgreSQL, through the public API.
+#![allow(clippy::unwrap_used)]
+
+mod load;
+mod refresh;
+mod refusals;
+mod support;

@@ -1,0 +1,327 @@
+"""Writes the Delta tables that the tests read: python make_tables.py DIRECTORY.
+
+Ordinary tables come from the `deltalake` writer. What it cannot write (deletion vectors, column mapping,
+widened types, broken tables) is written here by the Delta protocol: a JSON log and Parquet files.
+"""
+
+import base64
+import datetime as dt
+import decimal
+import json
+import pathlib
+import struct
+import sys
+import uuid
+import zlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import write_deltalake
+
+ROOT = pathlib.Path(sys.argv[1])
+UTC = dt.timezone.utc
+
+
+def path(name):
+    return ROOT / name
+
+
+def write(name, table, **options):
+    write_deltalake(str(path(name)), table, **options)
+
+
+# --- a log by hand ---------------------------------------------------------------------------------
+
+
+def field(name, kind, nullable=True, **metadata):
+    return {"name": name, "type": kind, "nullable": nullable, "metadata": metadata}
+
+
+def protocol(*features):
+    if not features:
+        return {"minReaderVersion": 1, "minWriterVersion": 2}
+    named = list(features)
+    return {
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": named,
+        "writerFeatures": named,
+    }
+
+
+def parquet(name, file, table):
+    pq.write_table(table, path(name) / file)
+    return {
+        "path": file,
+        "partitionValues": {},
+        "size": (path(name) / file).stat().st_size,
+        "modificationTime": 0,
+        "dataChange": True,
+        "stats": json.dumps({"numRecords": table.num_rows}),
+    }
+
+
+def commit(name, version, *actions):
+    log = path(name) / "_delta_log"
+    log.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(action) + "\n" for action in actions)
+    (log / f"{version:020}.json").write_text(lines)
+
+
+def head(name, fields, features=(), configuration=None):
+    schema = {"type": "struct", "fields": fields}
+    metadata = {
+        "id": str(uuid.uuid4()),
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": json.dumps(schema),
+        "partitionColumns": [],
+        "configuration": configuration or {},
+        "createdTime": 0,
+    }
+    (path(name) / "_delta_log").mkdir(parents=True, exist_ok=True)
+    return [{"protocol": protocol(*features)}, {"metaData": metadata}]
+
+
+def by_hand(name, fields, data, features=(), configuration=None):
+    actions = head(name, fields, features, configuration)
+    for nth, table in enumerate(data):
+        actions.append({"add": parquet(name, f"part-{nth}.parquet", table)})
+    commit(name, 0, *actions)
+
+
+# --- every type ------------------------------------------------------------------------------------
+
+
+def types():
+    # Not by a minus sign: arithmetic rounds to 28 digits.
+    big, small = (decimal.Decimal(sign + "9" * 36 + ".99") for sign in ("", "-"))
+    columns = {
+        "id": pa.array([1, 2, 3, 4], pa.int64()),
+        "flag": pa.array([True, False, None, True]),
+        "tiny": pa.array([-128, 127, None, 0], pa.int8()),
+        "small": pa.array([-32768, 32767, None, 0], pa.int16()),
+        "int": pa.array([-(2**31), 2**31 - 1, None, 0], pa.int32()),
+        "big": pa.array([-(2**63), 2**63 - 1, None, 0], pa.int64()),
+        "single": pa.array([float("nan"), float("inf"), None, 0.1], pa.float32()),
+        "double": pa.array([float("-inf"), 1e300, None, -0.1], pa.float64()),
+        "money": pa.array(
+            [decimal.Decimal("-0.01"), decimal.Decimal("12345678.90"), None, decimal.Decimal(0)],
+            pa.decimal128(10, 2),
+        ),
+        "huge": pa.array([big, small, None, decimal.Decimal(10000)], pa.decimal128(38, 2)),
+        "day": pa.array([dt.date(1, 1, 1), dt.date(9999, 12, 31), None, dt.date(1970, 1, 1)]),
+        "at": pa.array(
+            [
+                dt.datetime(1, 1, 1, tzinfo=UTC),
+                dt.datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+                None,
+                dt.datetime(2000, 1, 1, tzinfo=UTC),
+            ],
+            pa.timestamp("us", "UTC"),
+        ),
+        "local": pa.array(
+            [dt.datetime(1, 1, 1), dt.datetime(1999, 12, 31, 23, 59, 59, 1), None, dt.datetime(2024, 2, 29)],
+            pa.timestamp("us"),
+        ),
+        "Text Col": pa.array(["", 'it\'s "quoted" \\ é 🚢', None, "line\nbreak\ttab"]),
+        "bytes": pa.array([b"", b"\x00\xff", None, b"abc"], pa.binary()),
+        "list": pa.array([[1, None, 3], [], None, [7]], pa.list_(pa.int32())),
+        "map": pa.array([[("a", 1.5), ("b", None)], [], None, [("n", float("nan"))]], pa.map_(pa.string(), pa.float64())),
+        "nested": pa.array(
+            [
+                {"s": 'x"y', "d": decimal.Decimal("1.50"), "t": dt.datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "b": b"\x01\x02", "l": [{"f": True}]},
+                {"s": None, "d": None, "t": None, "b": None, "l": []},
+                None,
+                {"s": "", "d": decimal.Decimal("-9.99"), "t": dt.datetime(1969, 12, 31, tzinfo=UTC), "b": b"", "l": None},
+            ],
+            pa.struct(
+                [
+                    ("s", pa.string()),
+                    ("d", pa.decimal128(5, 2)),
+                    ("t", pa.timestamp("us", "UTC")),
+                    ("b", pa.binary()),
+                    ("l", pa.list_(pa.struct([("f", pa.bool_())]))),
+                ]
+            ),
+        ),
+    }
+    write("types", pa.table(columns))
+
+
+def partitioned():
+    table = pa.table(
+        {
+            "id": pa.array(range(6), pa.int64()),
+            "region": pa.array(["north/west", "a=b %20", None, "north/west", "ü", "a=b %20"]),
+            "day": pa.array([dt.date(2020, 1, 1)] * 3 + [dt.date(2021, 12, 31)] * 3),
+            "v": pa.array(["a", "b", "c", "d", "e", "f"]),
+        }
+    )
+    write("partitioned", table, partition_by=["region", "day"])
+
+
+# --- versions --------------------------------------------------------------------------------------
+
+
+def people(ids, salt):
+    ids = list(ids)
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "name": pa.array([f"name {i % 97} {salt if i % 3 == 0 else ''}" for i in ids]),
+            "amount": pa.array([decimal.Decimal(i) / 100 for i in ids], pa.decimal128(12, 2)),
+        }
+    )
+
+
+def versions():
+    write("versions", people(range(20_000), "first"))
+    write("versions", people(range(5_000, 30_000), "second"), mode="overwrite")
+
+
+def evolving():
+    write("evolving", pa.table({"id": pa.array([1, 2], pa.int64()), "name": ["a", "b"]}))
+    wider = pa.table({"id": pa.array([3], pa.int64()), "name": ["c"], "Added": pa.array([3.5])})
+    write("evolving", wider, mode="append", schema_mode="merge")
+    narrow = pa.table({"id": pa.array([1], pa.int64())})
+    write("evolving", narrow, mode="overwrite", schema_mode="overwrite")
+
+
+# --- reader features -------------------------------------------------------------------------------
+
+
+def z85(data):
+    rfc = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+    z = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    return base64.b85encode(data).translate(bytes.maketrans(rfc, z)).decode()
+
+
+def bitmap(rows):
+    """A 64-bit roaring array of one 32-bit bitmap with one array container."""
+    values = struct.pack(f"<{len(rows)}H", *rows)
+    container = struct.pack("<IIHHI", 12346, 1, 0, len(rows) - 1, 16) + values
+    return struct.pack("<iqI", 1681511377, 1, 0) + container
+
+
+def deletion_vector(name, rows):
+    data = bitmap(rows)
+    id = uuid.uuid4()
+    body = b"\x01" + struct.pack(">i", len(data)) + data + struct.pack(">I", zlib.crc32(data))
+    (path(name) / f"deletion_vector_{id}.bin").write_bytes(body)
+    return {
+        "storageType": "u",
+        "pathOrInlineDv": z85(id.bytes),
+        "offset": 1,
+        "sizeInBytes": len(data),
+        "cardinality": len(rows),
+    }
+
+
+def deleted():
+    name = "deleted"
+    actions = head(
+        name,
+        [field("id", "long"), field("v", "string")],
+        ["deletionVectors"],
+        {"delta.enableDeletionVectors": "true"},
+    )
+    count = 20_000
+    ids = pa.table({"id": pa.array(range(count), pa.int64()), "v": [f"v{i}" for i in range(count)]})
+    add = parquet(name, "part-0.parquet", ids)
+    # The first and the last row, and both sides of a batch's border.
+    add["deletionVector"] = deletion_vector(name, [0, 5, 8191, 8192, 19_999])
+    commit(name, 0, *actions, {"add": add})
+
+
+def mapped(name, mode):
+    def annotated(title, kind, id, physical):
+        mapping = {"delta.columnMapping.id": id, "delta.columnMapping.physicalName": physical}
+        return field(title, kind, **mapping)
+
+    inner = {"type": "struct", "fields": [annotated("In ner", "string", 4, "col-4")]}
+    fields = [
+        annotated("id", "long", 1, "col-1"),
+        annotated("na me", "string", 2, "col-2"),
+        annotated("st", inner, 3, "col-3"),
+    ]
+
+    def physical(title, kind, id):
+        # By id, the names in the files mean nothing.
+        shown = title if mode == "name" else f"any-{id}"
+        return pa.field(shown, kind, metadata={"PARQUET:field_id": str(id)})
+
+    inside = pa.struct([physical("col-4", pa.string(), 4)])
+    schema = pa.schema(
+        [
+            physical("col-1", pa.int64(), 1),
+            physical("col-2", pa.string(), 2),
+            physical("col-3", inside, 3),
+        ]
+    )
+    inner_name = inside.field(0).name
+    data = [pa.array([1, 2], pa.int64()), pa.array(["a", "b"]), pa.array([{inner_name: "x"}, None], inside)]
+    configuration = {"delta.columnMapping.mode": mode, "delta.columnMapping.maxColumnId": "4"}
+    by_hand(name, fields, [pa.table(data, schema=schema)], ["columnMapping"], configuration)
+
+
+def widened():
+    changes = [{"fromType": "integer", "toType": "long"}]
+    wider = field("n", "long", **{"delta.typeChanges": changes})
+    small = pa.table({"id": pa.array([1], pa.int64()), "n": pa.array([7], pa.int32())})
+    large = pa.table({"id": pa.array([2], pa.int64()), "n": pa.array([2**40], pa.int64())})
+    by_hand("widened", [field("id", "long"), wider], [small, large], ["typeWidening"])
+
+
+# --- tables that cannot be synced, or not whole ----------------------------------------------------
+
+
+def keyed(name, ids, **columns):
+    write(name, pa.table({"id": ids, **columns}))
+
+
+def troubled():
+    ints = lambda *values: pa.array(values, pa.int64())
+    write("empty", pa.table({"id": ints(), "v": pa.array([], pa.string())}))
+    keyed("nul_text", ints(1, 42), v=["fine", "a\0b"])
+    keyed("nul_json", ints(1, 42), v=pa.array([["fine"], ["a\0b"]], pa.list_(pa.string())))
+    keyed("duplicate_key", ints(1, 7, 7), v=["a", "b", "c"])
+    keyed("null_key", ints(1, None, 3), v=["a", "b", "c"])
+    late = pa.table({"id": ints(9), "v": pa.array([2**31 - 1], pa.date32())})
+    by_hand("late_date", [field("id", "long"), field("v", "date")], [late])
+    keyed("long_name", ints(1), **{"x" * 64: ["a"]})
+
+    keyed("missing_file", ints(1), v=["a"])
+    next(path("missing_file").glob("*.parquet")).unlink()
+    keyed("corrupt_file", ints(1), v=["a"])
+    broken = next(path("corrupt_file").glob("*.parquet"))
+    broken.write_bytes(b"PAR1" + b"\0" * (broken.stat().st_size - 8) + b"PAR1")
+    keyed("short_file", ints(1, 2), v=["a", "b"])
+    short = next(path("short_file").glob("*.parquet"))
+    pq.write_table(pa.table({"id": ints(1), "v": ["a"]}), short)
+
+    path("no_log").mkdir()
+    by_hand("wide", [field(f"c{n}", "long") for n in range(1601)], [])
+    by_hand("variant", [field("id", "long"), field("v", "variant")], [], ["variantType"])
+    by_hand("fancy", [field("id", "long")], [], ["fancyNew"])
+
+
+def described():
+    fields = [
+        field("id", "long", nullable=False, comment="the key's column"),
+        field("void", "void"),
+        field("v", "string", comment="it's \\ odd"),
+    ]
+    rows = pa.schema([pa.field("id", pa.int64(), nullable=False), pa.field("v", pa.string())])
+    by_hand("described", fields, [pa.table({"id": [1], "v": ["a"]}, schema=rows)])
+
+
+types()
+partitioned()
+versions()
+evolving()
+deleted()
+mapped("mapped_name", "name")
+mapped("mapped_id", "id")
+widened()
+troubled()
+described()

@@ -1,0 +1,43 @@
+"""How much is measured: enough for a spread, within ten minutes for all of it."""
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Counts, and seconds of each pgbench run."""
+
+    creations: int = 20
+    starts: int = 10
+    scale: int = 10
+    throughput_rounds: int = 3
+    throughput_seconds: int = 8
+    connection_rounds: int = 3
+    connection_seconds: int = 5
+    snapshot_rounds: int = 5
+    snapshot_rows: int = 1_000_000
+    idle_seconds: int = 10
+
+
+QUICK = Plan(
+    creations=3,
+    starts=3,
+    scale=1,
+    throughput_rounds=2,
+    throughput_seconds=2,
+    connection_rounds=2,
+    connection_seconds=2,
+    snapshot_rounds=2,
+    snapshot_rows=50_000,
+    idle_seconds=2,
+)
+
+
+def is_quick() -> bool:
+    """Whether this run only shows that the benchmarks work; its figures mean nothing."""
+    return os.environ.get("BENCH_QUICK", "") not in ("", "0")
+
+
+def chosen() -> Plan:
+    return QUICK if is_quick() else Plan()

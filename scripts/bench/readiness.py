@@ -1,0 +1,113 @@
+"""From a call to the first answer: creating an instance, and starting a stopped one."""
+
+from itertools import count
+
+from bench.clock import seconds
+from bench.figures import Figure, Series, at_most, in_turns
+from bench.home import Home
+from bench.lakeport import Lakeport
+from bench.plan import Plan
+from bench.postgres import Postgres, programs, settings_of, version
+from bench.report import Report
+
+OURS, PEER = "Lakeport", "bare PostgreSQL"
+
+
+def measure(lakeport: Lakeport, home: Home, plan: Plan, report: Report) -> None:
+    bare = bare_twin(lakeport, home)
+    report.facts["PostgreSQL of the other figures"] = version(bare.bin)
+    try:
+        report.add(*creation(lakeport, home, bare, plan))
+        report.add(in_a_row(lakeport, plan))
+        report.add(starting(lakeport, bare, plan))
+    finally:
+        bare.stop()
+
+
+def bare_twin(lakeport: Lakeport, home: Home) -> Postgres:
+    """A stopped PostgreSQL of an instance's version and settings: also what copies are made of."""
+    lakeport.create("ready-model")
+    with lakeport.login(lakeport.until("ready-model", "AVAILABLE")).connect() as connection:
+        settings = settings_of(connection)
+        major = connection.info.server_version // 10_000
+    lakeport.delete("ready-model")
+    bin = programs(home, major)
+    if bin is None:
+        raise SystemExit(f"PostgreSQL {major} is not where it was expected: run `make setup`")
+    bare = Postgres(home, bin, "bare")
+    bare.initdb(settings)
+    return bare
+
+
+# --- Create ---------------------------------------------------------------------------------------
+
+
+def creation(lakeport: Lakeport, home: Home, template: Postgres, plan: Plan) -> list[Figure]:
+    """One at a time, each removed before the next, with the pool filled up again in between."""
+    number = count()
+
+    def ours() -> float:
+        name = f"ready-{next(number)}"
+        lakeport.settle()
+        took = seconds(lambda: (lakeport.create(name), lakeport.first_query(name)))
+        lakeport.delete(name)
+        lakeport.settle()
+        return took
+
+    def peer() -> float:
+        copy = Postgres(home, template.bin, f"copy-{next(number)}")
+        try:
+            return seconds(lambda: (copy.copy_of(template), copy.start(), copy.first_query()))
+        finally:
+            copy.stop()
+            copy.remove()
+
+    found = in_turns(plan.creations, {OURS: ours, PEER: peer})
+    what = "Create call to first query"
+    against = Series("data directory copied, bare start", found[PEER].values)
+    return [
+        Figure(what, "s", found[OURS], wanted=at_most(0.5)),
+        Figure(what, "s", found[OURS], against, at_most(1.5)),
+    ]
+
+
+def in_a_row(lakeport: Lakeport, plan: Plan) -> Figure:
+    """The same without a pause, all kept until the end: faster than prepared clusters come."""
+    names = [f"row-{number}" for number in range(plan.creations)]
+    lakeport.settle()
+    try:
+        values = [
+            seconds(lambda name=name: (lakeport.create(name), lakeport.first_query(name)))
+            for name in names
+        ]
+    finally:
+        for name in names:
+            if lakeport.api.send("GET", f"/api/2.0/database/instances/{name}").ok:
+                lakeport.delete(name)
+        lakeport.settle()
+    return Figure(f"The same, {len(names)} without a pause", "s", Series(OURS, values))
+
+
+# --- Start ----------------------------------------------------------------------------------------
+
+
+def starting(lakeport: Lakeport, bare: Postgres, plan: Plan) -> Figure:
+    name = "ready-stopped"
+    lakeport.create(name)
+    lakeport.until(name, "AVAILABLE")
+
+    def ours() -> float:
+        lakeport.set_stopped(name, True)
+        lakeport.until(name, "STOPPED")
+        lakeport.settle()
+        return seconds(lambda: (lakeport.set_stopped(name, False), lakeport.first_query(name)))
+
+    def peer() -> float:
+        bare.stop()
+        return seconds(lambda: (bare.start(), bare.first_query()))
+
+    found = in_turns(plan.starts, {OURS: ours, PEER: peer})
+    lakeport.delete(name)
+    against = Series("bare start", found[PEER].values)
+    what = "Start of a stopped instance to first query"
+    return Figure(what, "s", found[OURS], against, at_most(2))
