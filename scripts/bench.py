@@ -64,6 +64,10 @@ def run(parts: list[str], report: Report) -> None:
         for name in parts:
             print(f"{name}:", flush=True)
             PARTS[name](lakeport, home, plan, report)
+    except Exception:
+        # It goes away with the server's directory.
+        print(f"the end of the server's log:\n{server.log_tail()}", file=sys.stderr)
+        raise
     finally:
         try:
             server.close()

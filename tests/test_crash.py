@@ -36,7 +36,8 @@ def available(api: Api, name: str) -> Login:
 def postmaster(login: Login) -> int:
     """The process id of an instance's postmaster."""
     with login.connect() as connection:
-        return processes.parent(connection.info.backend_pid)
+        backend = connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+        return processes.parent(backend)
 
 
 def answers(login: Login, query: str = "SELECT 1") -> object:

@@ -155,8 +155,9 @@ def test_session_settings_of_the_client_arrive(login: Login) -> None:
 @pytest.mark.parametrize("way", ["over TLS", "in plaintext"])
 def test_cancel(login: Login, way: str) -> None:
     with login.connect() as sleeper, login.connect() as watcher, ThreadPoolExecutor(1) as pool:
-        sleep = pool.submit(sleeper.execute, "SELECT pg_sleep(300)")
-        pid = sleeper.info.backend_pid
+        # The gateway keeps the server's own process id to itself.
+        pid = sleeper.execute("SELECT pg_backend_pid()").fetchone()[0]
+        sleep = pool.submit(sleeper.execute, "SELECT pg_sleep(60)")
         state = f"SELECT state FROM pg_stat_activity WHERE pid = {pid}"
         eventually(lambda: watcher.execute(state).fetchone() == ("active",), "it sleeps")
         if way == "over TLS":

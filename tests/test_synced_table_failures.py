@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pyarrow
 import pytest
 
-from kit.api import Api
+from kit.api import SYNCED_TABLES, Api
 from kit.delta import DeltaTables
 from kit.login import Login
-from kit.synced import SyncedTable, register
+from kit.synced import SyncedTable, body_of, register
 
 GOOD = pyarrow.table({"id": pyarrow.array([1, 2, 3], pyarrow.int64()), "note": ["a", "b", "c"]})
 
@@ -59,17 +59,24 @@ def log_is_corrupt(delta: DeltaTables) -> None:
         entry.write_text('{"add": ')
 
 
-BREAKAGES = [
-    location_is_gone,
-    log_is_gone,
-    file_is_gone,
-    file_is_corrupt,
-    file_is_cut,
-    log_is_corrupt,
-]
+@pytest.mark.parametrize(
+    "damage", [location_is_gone, log_is_gone, log_is_corrupt], ids=lambda damage: damage.__name__
+)
+def test_unreadable_source_is_refused_at_once(
+    api: Api, catalog: str, instance: dict, delta: DeltaTables, damage
+) -> None:
+    source, synced = (f"{catalog}.{catalog}.{table}" for table in ("source", "synced"))
+    register(api, source, delta.write("source", GOOD))
+    damage(delta)
+    body = body_of(synced, instance["name"], source, ["id"])
+    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
+    assert source in refusal.message and "backtrace" not in refusal.message
+    api.refused(404, "GET", f"{SYNCED_TABLES}/{synced}")
 
 
-@pytest.mark.parametrize("damage", BREAKAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    "damage", [file_is_gone, file_is_corrupt, file_is_cut], ids=lambda damage: damage.__name__
+)
 def test_damaged_source(sync, delta: DeltaTables, login: Login, damage) -> None:
     synced = sync(delta.write("source", GOOD), lambda: damage(delta))
     status = synced.wait_failed()
@@ -88,10 +95,9 @@ def nothing_is_served(synced: SyncedTable, login: Login) -> None:
     ("rows", "named"),
     [
         ({"id": [1, 2, 2], "note": ["a", "b", "c"]}, ["duplicate", "id", "2"]),
-        ({"id": [1, None, 3], "note": ["a", "b", "c"]}, ["null", "id"]),
         ({"id": [1, 2, 3], "note": ["a", "b\0c", "c"]}, ["note"]),
     ],
-    ids=["duplicate key", "null key", "NUL in text"],
+    ids=["duplicate key", "NUL in text"],
 )
 def test_rows_that_cannot_be_stored(sync, delta: DeltaTables, login: Login, rows, named) -> None:
     ids = pyarrow.array(rows["id"], pyarrow.int64())
@@ -101,6 +107,17 @@ def test_rows_that_cannot_be_stored(sync, delta: DeltaTables, login: Login, rows
     for word in ("source", *named):
         assert word in status["message"].lower(), status["message"]
     nothing_is_served(synced, login)
+
+
+def test_rows_with_a_null_key_are_left_out_and_counted(
+    sync, delta: DeltaTables, login: Login
+) -> None:
+    ids = pyarrow.array([1, None, 3], pyarrow.int64())
+    synced = sync(delta.write("source", pyarrow.table({"id": ids, "note": ["a", "b", "c"]})))
+    status = synced.wait_online()
+    assert "1 row" in status["message"] and "NULL" in status["message"], status["message"]
+    relation = synced.name.split(".", 1)[1]
+    assert login.value(f"SELECT array_agg(id ORDER BY id) FROM {relation}") == [1, 3]
 
 
 def test_a_failed_refresh_keeps_the_old_rows(sync, delta: DeltaTables, login: Login) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 
+import psycopg
 import pytest
 
 from kit import rows
@@ -171,10 +172,35 @@ def test_what_users_made_survives_a_refresh(
         assert through_view.fetchone() == (300, 900)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO {table} SELECT * FROM {table}",
+        "UPDATE {table} SET id = id",
+        "DELETE FROM {table}",
+        "TRUNCATE {table}",
+        "ALTER TABLE {table} DISABLE TRIGGER ALL",
+        "ALTER TABLE {table} OWNER TO CURRENT_USER",
+        "ALTER TABLE {table} ADD COLUMN mine int",
+        "DROP TRIGGER lakeport_read_only ON {table}",
+        "CREATE TRIGGER mine BEFORE INSERT ON {table} EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "SET ROLE lb_writer",
+    ],
+)
+def test_only_the_sync_writes(users: SyncedTable, login: Login, statement: str) -> None:
+    users.wait_online()
+    refused = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
+    with login.connect() as connection, pytest.raises(refused):
+        connection.execute(statement.format(table=relation(users)))
+    assert login.value(count(users)) == 1000
+
+
 def test_delete_keeps_the_rows(users: SyncedTable, login: Login) -> None:
     users.wait_online()
     users.delete()
     assert login.value(count(users)) == 1000
+    with login.connect() as connection:
+        connection.execute(f"DELETE FROM {relation(users)}")  # Nobody else's table any more.
 
 
 def test_delete_with_purge_drops_them(users: SyncedTable, login: Login) -> None:

@@ -58,14 +58,16 @@ class Lakeport:
         return self.server.process.pid
 
     def settle(self) -> None:
-        """Waits until it does nothing in the background, such as preparing clusters ahead: what is
-        measured next, ours or the peer's, has the machine to itself."""
+        """Waits until it does nothing in the background, such as preparing clusters ahead, and what
+        was written is on the disk: whatever is measured next, ours or the peer's, has the machine
+        to itself."""
         end = time.monotonic() + QUIET_LIMIT
         while time.monotonic() < end:
             before = self._ticks()
             time.sleep(QUIET_SECONDS)
             if self._ticks() - before <= 2 and not self._tools():
-                return
+                break
+        os.sync()
 
     def _ticks(self) -> int:
         """Processor time of the server and of the tools that it ran."""

@@ -1,6 +1,5 @@
 """The peer of everything: a bare PostgreSQL, as initdb makes it, with an instance's settings."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -92,9 +91,6 @@ class Postgres:
 
     def copy_of(self, template: "Postgres") -> None:
         self.home.run("cp", "-a", template.data, self.data)
-
-    def remove(self) -> None:
-        shutil.rmtree(self.folder)
 
     # --- Life -------------------------------------------------------------------------------------
 

@@ -16,12 +16,16 @@ OURS, PEER = "Lakeport", "bare PostgreSQL"
 def measure(lakeport: Lakeport, home: Home, plan: Plan, report: Report) -> None:
     bare = bare_twin(lakeport, home)
     report.facts["PostgreSQL of the other figures"] = version(bare.bin)
+    instances: list[str] = []
     try:
-        report.add(*creation(lakeport, home, bare, plan))
-        report.add(in_a_row(lakeport, plan))
-        report.add(starting(lakeport, bare, plan))
+        report.add(*creation(lakeport, home, bare, plan, instances))
+        report.add(in_a_row(lakeport, plan, instances))
+        report.add(starting(lakeport, bare, plan, instances))
     finally:
         bare.stop()
+        # Not before: without a journal, ext4 is slow to make files for minutes after deletions.
+        for name in instances:
+            lakeport.delete(name)
 
 
 def bare_twin(lakeport: Lakeport, home: Home) -> Postgres:
@@ -42,25 +46,28 @@ def bare_twin(lakeport: Lakeport, home: Home) -> Postgres:
 # --- Create ---------------------------------------------------------------------------------------
 
 
-def creation(lakeport: Lakeport, home: Home, template: Postgres, plan: Plan) -> list[Figure]:
-    """One at a time, each removed before the next, with the pool filled up again in between."""
+def creation(
+    lakeport: Lakeport, home: Home, template: Postgres, plan: Plan, instances: list[str]
+) -> list[Figure]:
+    """One at a time, with nothing else running and the pool filled up again in between."""
     number = count()
 
     def ours() -> float:
         name = f"ready-{next(number)}"
+        instances.append(name)
         lakeport.settle()
         took = seconds(lambda: (lakeport.create(name), lakeport.first_query(name)))
-        lakeport.delete(name)
-        lakeport.settle()
+        lakeport.set_stopped(name, True)
+        lakeport.until(name, "STOPPED")
         return took
 
     def peer() -> float:
         copy = Postgres(home, template.bin, f"copy-{next(number)}")
+        lakeport.settle()
         try:
             return seconds(lambda: (copy.copy_of(template), copy.start(), copy.first_query()))
         finally:
             copy.stop()
-            copy.remove()
 
     found = in_turns(plan.creations, {OURS: ours, PEER: peer})
     what = "Create call to first query"
@@ -71,43 +78,42 @@ def creation(lakeport: Lakeport, home: Home, template: Postgres, plan: Plan) -> 
     ]
 
 
-def in_a_row(lakeport: Lakeport, plan: Plan) -> Figure:
-    """The same without a pause, all kept until the end: faster than prepared clusters come."""
+def in_a_row(lakeport: Lakeport, plan: Plan, instances: list[str]) -> Figure:
+    """The same without a pause: faster than clusters are prepared ahead."""
     names = [f"row-{number}" for number in range(plan.creations)]
+    instances += names
     lakeport.settle()
-    try:
-        values = [
-            seconds(lambda name=name: (lakeport.create(name), lakeport.first_query(name)))
-            for name in names
-        ]
-    finally:
-        for name in names:
-            if lakeport.api.send("GET", f"/api/2.0/database/instances/{name}").ok:
-                lakeport.delete(name)
-        lakeport.settle()
+    values = [
+        seconds(lambda name=name: (lakeport.create(name), lakeport.first_query(name)))
+        for name in names
+    ]
+    for name in names:
+        lakeport.set_stopped(name, True)
+    for name in names:
+        lakeport.until(name, "STOPPED")
     return Figure(f"The same, {len(names)} without a pause", "s", Series(OURS, values))
 
 
 # --- Start ----------------------------------------------------------------------------------------
 
 
-def starting(lakeport: Lakeport, bare: Postgres, plan: Plan) -> Figure:
-    name = "ready-stopped"
-    lakeport.create(name)
-    lakeport.until(name, "AVAILABLE")
+def starting(lakeport: Lakeport, bare: Postgres, plan: Plan, instances: list[str]) -> Figure:
+    name = instances[0]
 
     def ours() -> float:
+        lakeport.settle()
+        took = seconds(lambda: (lakeport.set_stopped(name, False), lakeport.first_query(name)))
         lakeport.set_stopped(name, True)
         lakeport.until(name, "STOPPED")
-        lakeport.settle()
-        return seconds(lambda: (lakeport.set_stopped(name, False), lakeport.first_query(name)))
+        return took
 
     def peer() -> float:
+        lakeport.settle()
+        took = seconds(lambda: (bare.start(), bare.first_query()))
         bare.stop()
-        return seconds(lambda: (bare.start(), bare.first_query()))
+        return took
 
     found = in_turns(plan.starts, {OURS: ours, PEER: peer})
-    lakeport.delete(name)
     against = Series("bare start", found[PEER].values)
     what = "Start of a stopped instance to first query"
     return Figure(what, "s", found[OURS], against, at_most(2))

@@ -59,7 +59,7 @@ class SyncedTable:
         return self._wait(lambda status: status["detailed_state"] in FAILED, "has failed")
 
     def _wait(self, until: Any, what: str) -> dict[str, Any]:
-        return eventually(self.status, f"{self.name} {what}", until=until, deadline=180)
+        return eventually(self.status, f"{self.name} {what}", until=until, deadline=90)
 
     def refresh(self) -> dict[str, Any]:
         """Starts an update of its pipeline and waits for its end."""
@@ -69,7 +69,7 @@ class SyncedTable:
             lambda: self.api.ok("GET", f"{pipeline}/updates/{update}")["update"],
             f"update {update} of {self.name} ends",
             until=lambda seen: seen["state"] in ("COMPLETED", "FAILED", "CANCELED"),
-            deadline=180,
+            deadline=90,
         )
 
     def delete(self, **query: str) -> None:

@@ -22,6 +22,10 @@ pub(crate) fn server(filter: Option<&str>) -> Result<(), crate::failure::Failure
     let filter = EnvFilter::try_new(text).map_err(|error| {
         crate::failure::Failure::usage(format!("log_filter \"{text}\": {error}"))
     })?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr)
+        .init();
     Ok(())
 }

@@ -13,6 +13,7 @@ mod naming;
 mod page;
 mod pipelines;
 mod progress;
+mod read_only;
 pub mod reconcile;
 mod roles;
 pub mod supervisor;

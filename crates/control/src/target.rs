@@ -4,7 +4,7 @@ use lakeport_engine::{ClusterId, WRITER_ROLE};
 use lakeport_pg::{QualifiedName, QuotedIdent, quote_literal};
 use lakeport_store::{Instance, SyncedTable};
 
-use crate::{Control, Error, Result};
+use crate::{Control, Error, Result, read_only};
 
 impl Control {
     /// The writer may create its tables in the target schema, which is made if it is missing.
@@ -43,8 +43,8 @@ impl Control {
             })
     }
 
-    /// The creator reads the table and may pass that on.
-    pub(crate) async fn grant_readers(
+    /// The creator reads the table and may pass that on; nobody but the writer writes it.
+    pub(crate) async fn publish_target(
         &self,
         instance: &Instance,
         table: &SyncedTable,
@@ -55,6 +55,8 @@ impl Control {
             QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
         let schema = &name.schema;
         let literal = quote_literal(&table.creator);
+        let guarded = instance.pg_version >= read_only::SINCE_MAJOR;
+        let protect = if guarded { read_only::protect_sql(&name) } else { String::new() };
         session
             .batch_execute(&format!(
                 "do $lakeport_grant$ begin
@@ -62,11 +64,12 @@ impl Control {
                          grant usage on schema {schema} to {reader};
                          grant select on {name} to {reader} with grant option;
                      end if;
-                 end $lakeport_grant$"
+                 end $lakeport_grant$;
+                 {protect}"
             ))
             .await
             .map_err(|error| {
-                Error::internal("granting a synced table", lakeport_pg::describe(&error))
+                Error::internal("publishing a synced table", lakeport_pg::describe(&error))
             })
     }
 
@@ -78,6 +81,7 @@ impl Control {
             QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
         let (schema, relation) =
             (quote_literal(&table.schema_name), quote_literal(&table.table_name));
+        let release = read_only::release_sql(&name);
         // Only what the writer has made: the name may meanwhile be someone else's table.
         session
             .batch_execute(&format!(
@@ -85,6 +89,7 @@ impl Control {
                      if exists (select from pg_catalog.pg_tables
                                 where schemaname = {schema} and tablename = {relation}
                                   and tableowner = '{WRITER_ROLE}') then
+                         {release}
                          alter table {name} owner to {owner};
                      end if;
                  end $lakeport_hand_over$"

@@ -138,6 +138,12 @@ impl Control {
             let schema = format!("{}.{}", request.catalog_name, request.schema_name);
             return Err(Error::not_found("schema", &schema));
         }
+        let full_name =
+            format!("{}.{}.{}", request.catalog_name, request.schema_name, request.name);
+        let taken = || Error::already_exists(format!("table \"{full_name}\" already exists"));
+        if self.unity_table_exists(&full_name).await? {
+            return Err(taken());
+        }
         let source = DeltaLocation { location: location.clone(), options: HashMap::new() };
         let inspection = self
             .runner
@@ -162,12 +168,7 @@ impl Control {
         };
         match self.store.add_unity_table(&table).await {
             Ok(table) => table_info(table),
-            Err(error) if error.is_constraint("unity_tables_pkey") => {
-                Err(Error::already_exists(format!(
-                    "table \"{}.{}.{}\" already exists",
-                    table.catalog_name, table.schema_name, table.name
-                )))
-            }
+            Err(error) if error.is_constraint("unity_tables_pkey") => Err(taken()),
             Err(error) => Err(error.into()),
         }
     }

@@ -46,7 +46,10 @@ pub(crate) async fn run(
             let id = next_id();
             Attempt { id, gateway: &gateway, peer, local, started, place }.serve(client).await;
         }
-        Ok(Ok(Hello::Cancel(request))) => gateway.cancels.forward(&request).await,
+        Ok(Ok(Hello::Cancel(request, stream))) => {
+            gateway.cancels.forward(&request).await;
+            hello::hang_up(stream).await;
+        }
         Ok(Err(refusal)) => tracing::debug!(%peer, reason = %refusal, "no login"),
         Err(_) => tracing::debug!(%peer, "no login: no whole start-up packet in time"),
     }

@@ -33,7 +33,8 @@ pub(crate) type ClientStream = TlsStream<BufReader<TcpStream>>;
 /// What a connection turns out to be.
 pub(crate) enum Hello {
     Login(Box<Client>),
-    Cancel(CancelRequest),
+    /// With the connection, which stays open until the request is carried out.
+    Cancel(CancelRequest, Box<dyn AsyncWrite + Send + Unpin>),
 }
 
 /// A client that asks to log in, over TLS.
@@ -48,7 +49,7 @@ pub(crate) struct Client {
 pub(crate) async fn greet(mut tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<Hello, Refusal> {
     match plaintext(&mut tcp).await {
         Ok(Plaintext::Tls(entry)) => encrypted(tcp, tls, entry).await,
-        Ok(Plaintext::Cancel(request)) => Ok(Hello::Cancel(request)),
+        Ok(Plaintext::Cancel(request)) => Ok(Hello::Cancel(request, Box::new(tcp))),
         Err(refusal) => Err(answered(&mut tcp, refusal).await),
     }
 }
@@ -125,7 +126,7 @@ async fn encrypted(tcp: TcpStream, tls: Arc<ServerConfig>, entry: Entry) -> Resu
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
             Ok(Hello::Login(Box::new(Client { stream, startup, server_name })))
         }
-        Ok(Start::Cancel(request)) => Ok(Hello::Cancel(request)),
+        Ok(Start::Cancel(request)) => Ok(Hello::Cancel(request, Box::new(stream))),
         Err(refusal) => Err(answered(&mut stream, refusal).await),
     }
 }
@@ -162,6 +163,12 @@ where
         let _ = tokio::time::timeout(LINGER_TIME, farewell).await;
     }
     refusal
+}
+
+/// Closes without a word, but as TLS wants it: a client takes the end for the answer to its cancel
+/// request, and a torn connection for a failure.
+pub(crate) async fn hang_up(mut stream: Box<dyn AsyncWrite + Send + Unpin>) {
+    let _ = tokio::time::timeout(LINGER_TIME, stream.shutdown()).await;
 }
 
 /// Closing a socket with unread bytes resets it, and the client might lose the answer; so what it

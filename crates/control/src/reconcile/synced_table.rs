@@ -98,7 +98,7 @@ async fn run_update(
     begin(control, table, update).await?;
     match run(control, instance, table, update, cancel).await {
         Ok(outcome) => {
-            control.grant_readers(instance, table).await?;
+            control.publish_target(instance, table).await?;
             complete(control, table, update, started_at, &outcome).await
         }
         Err(Failure::Later(message)) => Err(Error::unavailable(message)),

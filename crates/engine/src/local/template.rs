@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Part of a template's name: changing what goes into it makes a new one.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 impl LocalEngine {
     /// A cluster with passwords of its own, durable, in a work directory.
@@ -55,7 +55,7 @@ impl LocalEngine {
         make_owned(&work, &self.user)?;
         let data = work.join("data");
         initdb(&version.bin, &data, &self.user).await?;
-        single_user(&version.bin, &data, &self.user, &contents()).await?;
+        single_user(&version.bin, &data, &self.user, &contents(version.major)).await?;
         self.layout.move_into_place(&work, &target)?;
         Ok(target)
     }
@@ -83,15 +83,22 @@ async fn initdb(bin: &Path, data: &Path, user: &OsUser) -> Result<()> {
 }
 
 /// The system roles come before any user's, so that no one can have squatted on their names.
-fn contents() -> Vec<String> {
-    vec![
+fn contents(major: u32) -> Vec<String> {
+    let mut statements = vec![
         format!("create role {SUPERUSER_GROUP} nologin"),
         format!("grant pg_read_all_data, pg_write_all_data, pg_monitor to {SUPERUSER_GROUP}"),
         format!("create role {WRITER_ROLE} login"),
         format!("create database {MAINTENANCE_DATABASE}"),
         format!("revoke all on database {MAINTENANCE_DATABASE} from public"),
         format!("create database {DEFAULT_DATABASE}"),
-    ]
+    ];
+    // Owners may index what the writer owns; before 16 a member could become the writer.
+    if major >= 16 {
+        statements.push(format!(
+            "grant {WRITER_ROLE} to {SUPERUSER_GROUP} with inherit true, set false, admin false"
+        ));
+    }
+    statements
 }
 
 /// Runs statements without a server. With `-j`, an empty line ends a statement.
