@@ -19,7 +19,7 @@ build: ## build the binary
 	cargo build --workspace --locked
 
 test: setup build ## install what is missing and run every test
-	cargo test --workspace --locked
+	cargo test --workspace --locked --no-fail-fast
 	$(PYTHON) -m pytest tests
 
 demo: ## show the main job on real input, step by step

@@ -1,5 +1,6 @@
 """What `lakeport serve` promises to everybody: its files, its endpoints, its start and its end."""
 
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ import requests
 from databricks.sdk import WorkspaceClient
 
 from kit.api import Api
-from kit.server import Server
+from kit.server import Server, binary
 
 
 def test_discovery_and_health_need_no_token(server: Server) -> None:
@@ -41,6 +42,22 @@ def test_taken_http_port_is_named(server: Server) -> None:
     address = server.http.removeprefix("http://")
     ended = run_to_its_end(Server(http_addr=address))
     assert ended.returncode != 0 and address in ended.stdout
+
+
+def test_a_listener_on_all_addresses_is_named() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        port = other.getsockname()[1]
+        ended = run_to_its_end(Server("--pg-port", str(port)))
+    assert ended.returncode != 0
+    assert "all addresses" in ended.stdout and f"sport = :{port}" in ended.stdout
+
+
+def test_a_second_server_on_the_data_directory_is_refused(server: Server) -> None:
+    command = [str(binary()), "serve", "--data-dir", str(server.data_dir)]
+    ended = subprocess.run(
+        [*command, "--http-addr", "127.0.0.1:0"], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode != 0 and str(server.data_dir) in ended.stderr
 
 
 def test_unknown_setting_is_refused(tmp_path: Path) -> None:

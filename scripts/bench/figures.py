@@ -54,24 +54,19 @@ class Figure:
     wanted: Bound | None = None
 
     @property
-    def ratio(self) -> float | None:
-        """Of the medians, ours to the peer's."""
-        return self.ours.median / self.peer.median if self.peer else None
-
-    @property
-    def ratios(self) -> tuple[float, float] | None:
-        """The lowest and the highest ratio of two runs of the same round."""
+    def ratios(self) -> Series | None:
+        """Ours to the peer's, round by round. Runs of one round are neighbours in time, so that a
+        machine which is faster or slower for a while does not show in their ratio."""
         if self.peer is None:
             return None
-        rounds = zip(self.ours.values, self.peer.values, strict=False)
-        found = [ours / peer for ours, peer in rounds]
-        return min(found), max(found)
+        rounds = zip(self.ours.values, self.peer.values, strict=True)
+        return Series("ratio", [ours / peer for ours, peer in rounds])
 
     @property
     def is_met(self) -> bool | None:
         if self.wanted is None:
             return None
-        return self.wanted.is_met(self.ours.median if self.ratio is None else self.ratio)
+        return self.wanted.is_met((self.ratios or self.ours).median)
 
 
 def in_turns(rounds: int, contestants: dict[str, Callable[[], float]]) -> dict[str, Series]:

@@ -34,7 +34,11 @@ class Report:
         table = [header, ["---"] * len(header), *map(cells, self.figures)]
         lines = [f"- {name}: {value}" for name, value in self.facts.items()]
         lines += ["", *(f"| {' | '.join(row)} |" for row in table), ""]
-        lines += ["Medians, with the lowest and the highest run in parentheses."]
+        lines += [
+            "Medians, with the lowest and the highest run in parentheses. Contestants take turns; a"
+            " ratio is the median of the rounds' ratios.",
+            "",
+        ]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 
@@ -73,10 +77,10 @@ def number(value: float) -> str:
 
 
 def ratio(figure: Figure) -> str:
-    if figure.ratio is None or figure.ratios is None:
+    if figure.ratios is None:
         return ""
-    low, high = figure.ratios
-    return f"**{figure.ratio:.2f}** ({low:.2f} to {high:.2f})"
+    low, high = figure.ratios.spread
+    return f"**{figure.ratios.median:.2f}** ({low:.2f} to {high:.2f})"
 
 
 def wanted(figure: Figure) -> str:
@@ -91,7 +95,7 @@ def as_json(figure: Figure) -> dict[str, Any]:
         "unit": figure.unit,
         "lakeport": series_as_json(figure.ours),
         "peer": series_as_json(figure.peer) if figure.peer else None,
-        "ratio": figure.ratio,
+        "ratio": series_as_json(figure.ratios) if figure.ratios else None,
         "wanted": str(figure.wanted) if figure.wanted else None,
         "met": figure.is_met,
     }

@@ -1,5 +1,6 @@
 """Raw HTTP against the REST API: what is on the wire, with no SDK in between."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +52,12 @@ class Api:
         return self.ok("GET", f"{INSTANCES}/{name}")
 
     def wait_for_state(self, name: str, state: str) -> dict[str, Any]:
-        return eventually(
-            lambda: self.instance(name),
-            f"instance {name} is {state}",
-            until=lambda seen: seen["state"] == state,
-        )
+        return self.wait_until(name, lambda seen: seen["state"] == state, f"is {state}")
+
+    def wait_until(
+        self, name: str, until: Callable[[dict[str, Any]], Any], what: str
+    ) -> dict[str, Any]:
+        return eventually(lambda: self.instance(name), f"instance {name} {what}", until=until)
 
     def delete_instance(self, name: str) -> None:
         self.ok("DELETE", f"{INSTANCES}/{name}", purge="true")

@@ -1,0 +1,85 @@
+"""A disk that fills up: what cannot be done says so, and is done when there is space again."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit import rows
+from kit.api import Api
+from kit.delta import DeltaTables
+from kit.login import Login
+from kit.names import unique
+from kit.server import Server
+from kit.synced import SyncedTable, make_schema, register
+
+SIZE = "640m"
+
+
+@pytest.fixture
+def small_disk(own_disk_server: Server) -> Path:
+    return own_disk_server.home
+
+
+@pytest.fixture
+def own_disk_server() -> Iterator[Server]:
+    """A server whose data directory is a small file system of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system of its own")
+    server = Server()
+    options = f"size={SIZE},mode=711"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", server.home], check=True)
+    try:
+        yield server.start()
+        assert server.stop() == 0
+    finally:
+        subprocess.run(["umount", "--lazy", server.home], check=True)
+        server.close()
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Takes all space but `leave` bytes."""
+    filler = disk / "filler"
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(free - leave, 1))
+    return filler
+
+
+def test_a_full_disk_while_creating(own_disk_server: Server, small_disk: Path) -> None:
+    api = Api(own_disk_server.http, own_disk_server.token)
+    first, second = unique("i"), unique("i")
+    # The metadata's own pages are there before the disk is full.
+    api.create_instance(first)
+    api.wait_for_state(first, "AVAILABLE")
+    filler = fill(small_disk, leave=0)
+    api.create_instance(second)
+    status = api.wait_until(second, lambda seen: seen.get("status_message"), "says what is wrong")
+    assert status["state"] == "STARTING"
+    assert "no space left on device" in status["status_message"].lower(), status
+    filler.unlink()
+    ready = api.wait_for_state(second, "AVAILABLE")
+    assert "status_message" not in ready
+
+
+def test_a_full_disk_while_loading(
+    own_disk_server: Server, small_disk: Path, delta: DeltaTables
+) -> None:
+    api = Api(own_disk_server.http, own_disk_server.token)
+    name, catalog = unique("i"), unique("c")
+    api.create_instance(name)
+    instance = api.wait_for_state(name, "AVAILABLE")
+    make_schema(api, catalog, catalog)
+    register(api, f"{catalog}.{catalog}.source", delta.write("source", rows.many(300_000)))
+    filler = fill(small_disk, leave=20 << 20)
+    synced = SyncedTable.create(
+        api, f"{catalog}.{catalog}.t", name, f"{catalog}.{catalog}.source", [rows.KEY]
+    )
+    status = synced.wait_failed()
+    assert "disk is full" in status["message"], status
+    filler.unlink()
+    assert synced.refresh()["state"] == "COMPLETED"
+    login = Login.to(api, instance)
+    assert login.value(f"SELECT count(*) FROM {catalog}.t") == 300_000
