@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::authenticate::Tokens;
-use crate::names::Names;
+use crate::names::{Entrance, Names};
 use crate::route::Routes;
 use crate::sync::Syncs;
 use crate::tls::Certificates;
@@ -24,7 +24,6 @@ use crate::{Config, Error, Result};
 
 pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
-    pub(crate) engine: Arc<LocalEngine>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) names: Arc<Names>,
     pub(crate) authority: Arc<Authority>,
@@ -34,11 +33,25 @@ pub(crate) struct Parts {
     pub(crate) account_id: String,
 }
 
-pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Parts> {
+/// The installation's key, and the engine, which needs it for its clusters' passwords.
+pub(crate) async fn open_engine(config: &Config) -> Result<(Arc<Vault>, Arc<LocalEngine>)> {
     let key = std::env::var("LAKEPORT_SECRET_KEY").ok();
     let vault = Arc::new(Vault::open(key.as_deref(), &config.data_dir.join("secret.key"))?);
-    let engine = Arc::new(open_engine(config, &vault).await?);
-    let store = open_store(config, &engine).await?;
+    let search = Search { explicit: config.postgres_bin.clone(), installed: installed_versions() };
+    let derive = Arc::clone(&vault);
+    let passwords = Arc::new(move |purpose: &str| derive.password(purpose));
+    let engine = LocalEngine::open(&config.data_dir, search, passwords).await?;
+    Ok((vault, Arc::new(engine)))
+}
+
+pub(crate) async fn boot(
+    config: &Config,
+    vault: Arc<Vault>,
+    engine: &Arc<LocalEngine>,
+    entrance: Entrance,
+    supervisor: &Supervisor,
+) -> Result<Parts> {
+    let store = open_store(config, engine).await?;
     let node = register_node(&config.data_dir, &store).await?;
     store.end_leases_of_node(node).await?;
 
@@ -49,13 +62,13 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
     let certificates = Certificates::new(Arc::clone(&authority), config.tls_files.clone());
 
     let (names, listener) =
-        Names::open(config, store.clone(), certificates.clone(), supervisor.clone()).await?;
+        Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
     let control = Arc::new(Control {
         catalog: Arc::new(Embedded::new(store.clone())),
         credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
         default_major: engine.default_major(),
-        engine: Arc::clone(&engine) as Arc<dyn Engine>,
+        engine: Arc::clone(engine) as Arc<dyn Engine>,
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),
@@ -72,7 +85,6 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
     names.connect(Arc::clone(&gateway), listener)?;
     Ok(Parts {
         control,
-        engine,
         gateway,
         names,
         authority,
@@ -81,13 +93,6 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
         workspace_id,
         account_id,
     })
-}
-
-async fn open_engine(config: &Config, vault: &Arc<Vault>) -> Result<LocalEngine> {
-    let search = Search { explicit: config.postgres_bin.clone(), installed: installed_versions() };
-    let vault = Arc::clone(vault);
-    let passwords = Arc::new(move |purpose: &str| vault.password(purpose));
-    Ok(LocalEngine::open(&config.data_dir, search, passwords).await?)
 }
 
 /// Where `make setup` puts PostgreSQL: `target/` of the tree that the program or its user is in.

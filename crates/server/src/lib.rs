@@ -27,6 +27,7 @@ use lakeport_control::{Control, reconcile};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine};
 use lakeport_gateway::Gateway;
+use lakeport_identity::Vault;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -58,48 +59,92 @@ pub struct Running {
     _lock: lock::DirectoryLock,
 }
 
-/// Starts everything; returns when it serves.
+/// Starts everything; returns when it serves. A start that fails leaves nothing running that it began.
 pub async fn start(config: Config) -> Result<Running> {
     // Ports first: a taken one is found before anything is made.
-    let http = ports::bind_http("--http-addr", config.http_addr).await?;
-    let https = match config.https_addr {
-        Some(address) => Some(ports::bind_http("--https-addr", address).await?),
+    let listeners = Listeners::bind(&config).await?;
+    let lock = lock::DirectoryLock::take(&config.data_dir)?;
+    let (vault, engine) = boot::open_engine(&config).await?;
+    let supervisor = Supervisor::default();
+    match assemble(&config, listeners, lock, vault, &engine, &supervisor).await {
+        Ok(running) => Ok(running),
+        Err(error) => {
+            supervisor.shut_down(STOP_LIMIT).await;
+            if config.metadata_url.is_none()
+                && let Err(error) = engine.stop(&ClusterId::system()).await
+            {
+                tracing::error!(%error, "the metadata cluster did not stop");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The addresses of this server, bound.
+struct Listeners {
+    http: TcpListener,
+    https: Option<TcpListener>,
+    gateway: names::Entrance,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self> {
+        let https = match config.https_addr {
+            Some(address) => Some(ports::bind_http("--https-addr", address).await?),
+            None => None,
+        };
+        Ok(Self {
+            http: ports::bind_http("--http-addr", config.http_addr).await?,
+            https,
+            gateway: names::Entrance::bind(config).await?,
+        })
+    }
+}
+
+async fn assemble(
+    config: &Config,
+    listeners: Listeners,
+    lock: lock::DirectoryLock,
+    vault: Arc<Vault>,
+    engine: &Arc<LocalEngine>,
+    supervisor: &Supervisor,
+) -> Result<Running> {
+    let Listeners { http, https, gateway } = listeners;
+    let parts = boot::boot(config, vault, engine, gateway, supervisor).await?;
+    let https = match https {
+        Some(listener) => {
+            let address = local_address(&listener)?;
+            let tls = tls::https_config(&parts.certificates, address, config.domain.as_deref())?;
+            Some((address, https::TlsListener::new(listener, tls)))
+        }
         None => None,
     };
-    let lock = lock::DirectoryLock::take(&config.data_dir)?;
-    let supervisor = Supervisor::default();
-    let parts = boot::boot(&config, &supervisor).await?;
-    let http_address = local_address(&http)?;
-    let https_address = https.as_ref().map(local_address).transpose()?;
-
+    let reachable = |address| ports::reachable(address).to_string();
     let running = Running {
-        http: format!("http://{}", ports::reachable(http_address)),
-        https: https_address.map(|address| format!("https://{}", ports::reachable(address))),
+        http: format!("http://{}", reachable(local_address(&http)?)),
+        https: https.as_ref().map(|(address, _)| format!("https://{}", reachable(*address))),
         data_dir: config.data_dir.clone(),
         pg_port: parts.names.port(),
-        supervisor,
+        supervisor: supervisor.clone(),
         control: parts.control,
-        engine: parts.engine,
+        engine: Arc::clone(engine),
         gateway: parts.gateway,
         keep_databases: config.keep_databases,
         own_metadata: config.metadata_url.is_none(),
         _lock: lock,
     };
-    profile::write(&running, &config, &parts.authority).await?;
+    profile::write(&running, config, &parts.authority).await?;
     running.control.settle_states().await.map_err(Error::control("looking at instances"))?;
-    running.spawn_tasks();
     let app = rest::App {
         control: Arc::clone(&running.control),
         credentials_jwks: parts.jwks,
         workspace_id: parts.workspace_id,
         account_id: parts.account_id,
     };
+    running.spawn_tasks();
     running.spawn_http("http", http, rest::router(app.clone(), "http"));
-    if let (Some(listener), Some(address)) = (https, https_address) {
-        let tls = tls::https_config(&parts.certificates, address, config.domain.as_deref())?;
-        let router = rest::router(app, "https");
-        let listener = https::TlsListener::new(listener, tls);
-        running.spawn_http("https", listener, router);
+    if let Some((_, listener)) = https {
+        running.spawn_http("https", listener, rest::router(app, "https"));
     }
     Ok(running)
 }

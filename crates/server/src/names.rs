@@ -51,44 +51,55 @@ pub(crate) struct Names {
     listeners: Mutex<HashMap<Uuid, Announced>>,
 }
 
-impl Names {
-    /// Chooses how instances are reached, and binds the address that all share if there is one.
-    pub(crate) async fn open(
-        config: &Config,
-        store: Store,
-        certificates: Certificates,
-        supervisor: Supervisor,
-    ) -> Result<(Self, Option<TcpListener>)> {
+/// How instances will be reached, with the port found free.
+pub(crate) struct Entrance {
+    mode: Mode,
+    port: u16,
+    /// The address that all instances share, if they do.
+    shared: Option<TcpListener>,
+}
+
+impl Entrance {
+    pub(crate) async fn bind(config: &Config) -> Result<Self> {
         let loopback = cfg!(target_os = "linux") && config.pg_addr.is_none();
         let mode = match &config.domain {
             Some(domain) => Mode::Domain(domain.clone()),
             None if loopback => Mode::Loopback { block: block_of(&config.data_dir) },
             None => Mode::Shared { host: shared_host(config.pg_addr) },
         };
-        let probe = match (&mode, config.pg_addr) {
+        let address = match (&mode, config.pg_addr) {
             (_, Some(address)) => address,
             (Mode::Loopback { block: [a, b] }, None) => Ipv4Addr::new(127, *a, *b, 1).into(),
             (_, None) => Ipv4Addr::LOCALHOST.into(),
         };
-        let wanted = SocketAddr::new(probe, config.pg_port);
+        let wanted = SocketAddr::new(address, config.pg_port);
         let listener = TcpListener::bind(wanted)
             .await
             .map_err(|error| Error::Port(ports::explain("--pg-port", wanted, &error)))?;
-        let port = listener
-            .local_addr()
-            .map_err(Error::io("reading the address of", "the gateway"))?
-            .port();
+        let bound = listener.local_addr();
+        let port = bound.map_err(Error::io("reading the address of", "the gateway"))?.port();
         let shared = (!matches!(mode, Mode::Loopback { .. })).then_some(listener);
+        Ok(Self { mode, port, shared })
+    }
+}
+
+impl Names {
+    pub(crate) fn open(
+        entrance: Entrance,
+        store: Store,
+        certificates: Certificates,
+        supervisor: Supervisor,
+    ) -> (Self, Option<TcpListener>) {
         let names = Self {
-            mode,
-            port,
+            mode: entrance.mode,
+            port: entrance.port,
             store,
             certificates,
             supervisor,
             gateway: OnceLock::new(),
             listeners: Mutex::default(),
         };
-        Ok((names, shared))
+        (names, entrance.shared)
     }
 
     pub(crate) fn port(&self) -> u16 {
