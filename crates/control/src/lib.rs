@@ -14,6 +14,7 @@ mod page;
 mod pipelines;
 mod progress;
 mod read_only;
+mod ready;
 pub mod reconcile;
 mod roles;
 pub mod supervisor;
@@ -36,6 +37,7 @@ pub use error::{Error, Kind};
 pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use progress::{Progress, RunProgress};
+pub use ready::Ready;
 pub use sync_runner::{
     ColumnInspection, Inspection, RunError, RunOutcome, SnapshotRun, SyncRunner,
 };
@@ -59,6 +61,7 @@ pub struct Control {
     /// This process, as the holder of leases.
     pub owner: Uuid,
     pub progress: Progress,
+    pub ready: Ready,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

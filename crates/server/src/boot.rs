@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lakeport_catalog::Embedded;
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress};
+use lakeport_control::{Control, Naming, Progress, Ready};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
@@ -73,6 +73,7 @@ pub(crate) async fn boot(
         node,
         owner: Uuid::new_v4(),
         progress: Progress::default(),
+        ready: Ready::default(),
         runner: Arc::new(Syncs),
         store,
         unit: config.unit,

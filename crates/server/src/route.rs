@@ -41,20 +41,26 @@ impl Route for Routes {
 
     async fn backend(&self, uid: &str) -> Result<Backend, BackendFailure> {
         let uid = Uuid::parse_str(uid).map_err(|_| BackendFailure::Unavailable)?;
+        if self.control.ready.contains(uid) {
+            return Ok(self.socket(uid));
+        }
         let found = self.control.store.instance(uid).await;
         let instance = found.ok().flatten().ok_or(BackendFailure::Unavailable)?;
         let name = instance.name;
         match (instance.state.as_str(), instance.message) {
-            ("AVAILABLE", _) => {
-                let Endpoint::UnixSocket(socket) =
-                    self.control.engine.endpoint(&ClusterId::from(uid));
-                Ok(Backend { socket })
-            }
+            ("AVAILABLE", _) => Ok(self.socket(uid)),
             ("STOPPED", _) => Err(BackendFailure::Stopped { name }),
             ("DELETING", _) => Err(BackendFailure::Deleting { name }),
             (_, Some(reason)) => Err(BackendFailure::Failed { name, reason }),
             (_, None) => Err(BackendFailure::Starting { name }),
         }
+    }
+}
+
+impl Routes {
+    fn socket(&self, uid: Uuid) -> Backend {
+        let Endpoint::UnixSocket(socket) = self.control.engine.endpoint(&ClusterId::from(uid));
+        Backend { socket }
     }
 }
 

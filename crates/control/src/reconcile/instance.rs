@@ -176,6 +176,9 @@ async fn pass(control: &Control, instance: &Instance) -> Result<()> {
             )));
         }
     };
+    if !steps.is_empty() {
+        control.ready.set(instance.uid, false);
+    }
     for step in &steps {
         tracing::debug!(instance.name, ?step, "step");
         apply(control, instance, &desired, *step).await?;
@@ -187,6 +190,7 @@ async fn pass(control: &Control, instance: &Instance) -> Result<()> {
     }
     let state = if desired.stopped { InstanceState::Stopped } else { InstanceState::Available };
     set_state(control, instance, state, instance.generation).await?;
+    control.ready.set(instance.uid, !desired.stopped);
     if !steps.is_empty() {
         tracing::info!(instance.name, instance.uid = %instance.uid, state = ?state, "reconciled");
     }
