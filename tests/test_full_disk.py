@@ -15,8 +15,11 @@ from kit.login import Login
 from kit.names import unique
 from kit.server import Server
 from kit.synced import SyncedTable, make_schema, register
+from kit.waiting import eventually
 
 SIZE = "640m"
+# Clusters that a server keeps prepared.
+POOL_SIZE = 4
 
 
 @pytest.fixture
@@ -41,7 +44,13 @@ def own_disk_server() -> Iterator[Server]:
 
 
 def fill(disk: Path, leave: int) -> Path:
-    """Takes all space but `leave` bytes."""
+    """Takes all space but `leave` bytes, when nothing else is being made."""
+    pool = disk / "data" / "pool"
+    eventually(
+        lambda: [entry.name for entry in pool.glob("*/*")],
+        "the pool is full",
+        until=lambda entries: len(entries) == POOL_SIZE,
+    )
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ from kit.api import INSTANCES, PIPELINES, SYNCED_TABLES, Api
 from kit.delta import DeltaTables
 from kit.login import Login
 from kit.synced import SyncedTable, body_of, register
+from kit.waiting import eventually
 
 MILLION = 1_000_000
 
@@ -183,8 +184,16 @@ def test_what_users_made_survives_a_refresh(
         "ALTER TABLE {table} OWNER TO CURRENT_USER",
         "ALTER TABLE {table} ADD COLUMN mine int",
         "DROP TRIGGER lakeport_read_only ON {table}",
+        "ALTER TRIGGER lakeport_read_only ON {table} RENAME TO mine",
+        "CREATE TABLE mine () INHERITS ({table})",
+        "CREATE RULE mine AS ON INSERT TO {table} DO INSTEAD NOTHING",
+        "CREATE POLICY mine ON {table}",
+        "ALTER TABLE {table} RENAME TO mine",
         "CREATE TRIGGER mine BEFORE INSERT ON {table} EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "SET ROLE lb_writer",
+        "SET ROLE lb_tables",
+        "DELETE FROM lakeport_sync.positions",
+        "CREATE OR REPLACE FUNCTION lakeport_guard.refuse_write() RETURNS trigger LANGUAGE sql AS ''",
     ],
 )
 def test_only_the_sync_writes(users: SyncedTable, login: Login, statement: str) -> None:
@@ -192,6 +201,60 @@ def test_only_the_sync_writes(users: SyncedTable, login: Login, statement: str) 
     refused = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
     with login.connect() as connection, pytest.raises(refused):
         connection.execute(statement.format(table=relation(users)))
+    assert login.value(count(users)) == 1000
+
+
+def test_a_squatted_guard_gives_no_power(
+    api: Api, catalog: str, own_instance: dict, delta: DeltaTables
+) -> None:
+    login = Login.to(api, own_instance)
+    with login.connect() as connection:
+        connection.execute("CREATE SCHEMA lakeport_guard")
+        for returns in ("trigger", "event_trigger"):
+            connection.execute(
+                f"CREATE FUNCTION lakeport_guard.refuse_{'write' if returns == 'trigger' else 'ddl'}()"
+                f" RETURNS {returns} LANGUAGE plpgsql AS"
+                " 'begin execute ''alter role current_user superuser''; end'"
+            )
+    register(api, f"{catalog}.{catalog}.users", delta.write("users", rows.many(10)))
+    name, source = f"{catalog}.{catalog}.synced", f"{catalog}.{catalog}.users"
+    synced = SyncedTable.create(api, name, own_instance["name"], source, [rows.KEY])
+    assert "lakeport_guard" in synced.wait_failed()["message"]
+    assert login.value("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
+    with login.connect() as connection:
+        connection.execute("DROP SCHEMA lakeport_guard CASCADE")
+    assert synced.refresh()["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("database", "schema"),
+    [
+        ("template1", "public"),
+        ("lakeport", "public"),
+        ("databricks_postgres", "pg_catalog"),
+        ("databricks_postgres", "lakeport_guard"),
+        ("databricks_postgres", "information_schema"),
+    ],
+)
+def test_places_of_the_system_are_refused(
+    api: Api, catalog: str, instance: dict, delta: DeltaTables, database: str, schema: str
+) -> None:
+    register(api, f"{catalog}.{catalog}.users", delta.write("users", rows.many(10)))
+    source = f"{catalog}.{catalog}.users"
+    body = body_of(f"{catalog}.{schema}.t", instance["name"], source, [rows.KEY])
+    body["logical_database_name"] = database
+    api.refused(400, "POST", SYNCED_TABLES, body)
+
+
+def test_a_full_refresh_compares_every_row(users: SyncedTable, api: Api, login: Login) -> None:
+    pipeline = f"{PIPELINES}/{users.wait_online()['pipeline_id']}"
+    update = api.ok("POST", f"{pipeline}/updates", {"full_refresh": True})["update_id"]
+    eventually(
+        lambda: api.ok("GET", f"{pipeline}/updates/{update}")["update"]["state"],
+        "the update ends",
+        until=lambda state: state == "COMPLETED",
+    )
+    assert "applied already" not in users.status()["message"]
     assert login.value(count(users)) == 1000
 
 

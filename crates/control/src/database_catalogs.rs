@@ -107,6 +107,12 @@ impl Control {
     }
 
     pub(crate) fn require_available(&self, instance: &Instance) -> Result<()> {
+        if instance.node_id != self.node {
+            return Err(Error::precondition(format!(
+                "instance \"{}\" lives on another server: ask that one",
+                instance.name
+            )));
+        }
         if instance.state == wire_name(InstanceState::Available) {
             return Ok(());
         }

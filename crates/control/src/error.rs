@@ -112,7 +112,10 @@ impl From<lakeport_store::Error> for Error {
 
 impl From<lakeport_identity::Error> for Error {
     fn from(error: lakeport_identity::Error) -> Self {
-        Self::internal("issuing a token", error)
+        match error {
+            lakeport_identity::Error::Store(error) => error.into(),
+            error => Self::internal("working with a token", error),
+        }
     }
 }
 

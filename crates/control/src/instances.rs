@@ -137,17 +137,17 @@ impl Control {
         if after == before {
             return Ok(Some(current.clone()));
         }
+        // What changes nothing about the server leaves it open for logins.
         let state = match (before.stopped(), after.stopped()) {
-            (true, false) => InstanceState::Starting,
-            (true, true) => InstanceState::Stopped,
-            _ => InstanceState::Updating,
+            (true, false) => wire_name(InstanceState::Starting),
+            (false, true) => wire_name(InstanceState::Updating),
+            (false, false) if before.units() != after.units() => wire_name(InstanceState::Updating),
+            _ => current.state.clone(),
         };
         let json = serde_json::to_value(&after)
             .map_err(|error| Error::internal("writing an instance's spec", error))?;
-        let updated = self
-            .store
-            .update_instance_spec(current.uid, current.generation, &json, &wire_name(state))
-            .await?;
+        let updated =
+            self.store.update_instance_spec(current.uid, current.generation, &json, &state).await?;
         self.wake.notify_one();
         Ok(updated)
     }

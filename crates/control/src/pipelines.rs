@@ -1,5 +1,6 @@
 //! Pipelines, of which each synced table has one: updates and events.
 
+use lakeport_api::SyncedTableState;
 use lakeport_api::pipeline::{
     EventError, EventException, EventOrigin, EventSequence, ListUpdatesResponse, Pipeline,
     PipelineEvent, StartUpdateRequest, UpdateInfo, UpdateStateInfo,
@@ -8,6 +9,7 @@ use lakeport_store::{PipelineUpdate, SyncedTable};
 use uuid::Uuid;
 
 use crate::page::PageRequest;
+use crate::synced_table_wire::state_name;
 use crate::{Control, Error, Page, Result};
 
 const LATEST_UPDATES: i64 = 5;
@@ -116,7 +118,9 @@ impl Control {
     /// Cancels what has not ended. A run notices, rolls back and leaves the table as it was.
     pub async fn stop_pipeline(&self, pipeline_id: &str) -> Result<()> {
         let table = self.pipeline_table(pipeline_id).await?;
-        self.store.cancel_updates(table.pipeline_id).await?;
+        let offline = state_name(SyncedTableState::Provisioning);
+        let online = state_name(SyncedTableState::OnlineNoPendingUpdate);
+        self.store.cancel_updates(table.pipeline_id, &offline, &online).await?;
         Ok(())
     }
 }

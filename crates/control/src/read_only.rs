@@ -1,28 +1,41 @@
 //! Synced tables are read-only for everyone but their writer, and still indexable.
 //!
-//! The owner of an instance inherits the writer's rights (from PostgreSQL 16 on, without being able to
-//! become it), so that `create index` and `comment` work. Statement-level triggers stop writes, and event
-//! triggers stop whoever would take the guard away. Before 16 membership cannot be limited that way, so
-//! it is not given: nobody but the writer can write there, or index.
+//! They belong to a role whose rights the owner of an instance inherits (from PostgreSQL 16 on, without
+//! being able to become it), so that `create index` and `comment` work. A statement-level trigger stops
+//! writes, which `pg_write_all_data` would allow, and an event trigger stops whoever would take the guard
+//! away or get around it. Before 16 membership cannot be limited that way, so it is not given, and the
+//! owner of an instance cannot index there.
+//!
+//! The statements run as the control plane's superuser. Nothing that a user has made is used: the schema
+//! of the guard must be ours, and only we can make objects in it.
 
-use lakeport_engine::WRITER_ROLE;
+use lakeport_engine::{ADMIN_ROLE, WRITER_ROLE};
 use lakeport_pg::QualifiedName;
-
-/// From here on, membership in a role can exclude becoming it.
-pub(crate) const SINCE_MAJOR: i32 = 16;
 
 const TRIGGER: &str = "lakeport_read_only";
 
-/// Run by the control plane's superuser in the table's database; repeating it changes nothing.
+/// Where the sync engine keeps what it has applied: as precious as the rows.
+const POSITIONS: &str = "lakeport_sync.positions";
+
+/// Repeating it changes nothing.
 pub(crate) fn protect_sql(table: &QualifiedName) -> String {
-    format!("{}\n{}", guards(), attach(table))
+    format!("{}\n{}\n{}", guards(), attach(&table.to_string()), attach(POSITIONS))
 }
 
-/// Functions and event triggers of one database, in a schema that only we can write.
 fn guards() -> String {
     format!(
         r"
-create schema if not exists lakeport_guard;
+do $guard$ begin
+    if not exists (select from pg_namespace where nspname = 'lakeport_guard') then
+        create schema lakeport_guard;
+    end if;
+    if exists (select from pg_namespace where nspname = 'lakeport_guard'
+               and pg_get_userbyid(nspowner) <> '{ADMIN_ROLE}') then
+        raise exception 'the schema lakeport_guard belongs to someone else: rename or drop it, it is needed to guard synced tables';
+    end if;
+end $guard$;
+
+revoke all on schema lakeport_guard from public;
 grant usage on schema lakeport_guard to public;
 
 create or replace function lakeport_guard.refuse_write() returns trigger
@@ -37,41 +50,59 @@ begin
     return null;
 end $guard$;
 
-create or replace function lakeport_guard.refuse_alter() returns event_trigger
+-- Whether a relation is guarded: known by the function, because a trigger can be renamed.
+create or replace function lakeport_guard.is_guarded(relation oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $guard$
+    select exists (
+        select from pg_trigger t
+        where t.tgrelid = relation and t.tgfoid = 'lakeport_guard.refuse_write()'::regprocedure)
+$guard$;
+
+create or replace function lakeport_guard.refuse_ddl() returns event_trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $guard$
-declare altered record;
+declare command record;
 begin
     if current_user = '{WRITER_ROLE}'
        or (select rolsuper from pg_roles where rolname = current_user) then
         return;
     end if;
-    for altered in
-        select c.object_identity from pg_event_trigger_ddl_commands() c
-        where c.command_tag in ('ALTER TABLE', 'CREATE TRIGGER', 'CREATE RULE')
-          and exists (
-              select from pg_trigger t
-              where t.tgname = '{TRIGGER}'
-                and t.tgrelid in (
-                    c.objid,
-                    (select p.tgrelid from pg_trigger p where p.oid = c.objid),
-                    (select r.ev_class from pg_rewrite r where r.oid = c.objid)))
+    for command in
+        select c.command_tag, c.object_identity, c.classid, c.objid
+        from pg_event_trigger_ddl_commands() c
     loop
-        raise exception '% belongs to a synced table, of which only indexes and comments can be changed',
-            altered.object_identity using errcode = 'read_only_sql_transaction';
+        if command.command_tag in ('COMMENT', 'GRANT', 'REVOKE', 'CREATE INDEX') then
+            continue;
+        end if;
+        if (command.classid = 'pg_class'::regclass
+                and (lakeport_guard.is_guarded(command.objid)
+                     or exists (select from pg_inherits i where i.inhrelid = command.objid
+                                and lakeport_guard.is_guarded(i.inhparent))))
+            or (command.classid = 'pg_trigger'::regclass
+                and exists (select from pg_trigger t where t.oid = command.objid
+                            and lakeport_guard.is_guarded(t.tgrelid)))
+            or (command.classid = 'pg_rewrite'::regclass
+                and exists (select from pg_rewrite r where r.oid = command.objid
+                            and lakeport_guard.is_guarded(r.ev_class)))
+            or (command.classid = 'pg_policy'::regclass
+                and exists (select from pg_policy p where p.oid = command.objid
+                            and lakeport_guard.is_guarded(p.polrelid)))
+        then
+            raise exception '% belongs to a synced table, of which only indexes and comments can be changed',
+                command.object_identity using errcode = 'read_only_sql_transaction';
+        end if;
     end loop;
 end $guard$;
 
+-- The guard's name is known to be its own here: renaming it is refused.
 create or replace function lakeport_guard.refuse_drop() returns event_trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $guard$
 begin
-    if current_user = '{WRITER_ROLE}'
-       or (select rolsuper from pg_roles where rolname = current_user) then
-        return;
-    end if;
-    if exists (
-        select from pg_event_trigger_dropped_objects() o
-        where o.object_type = 'trigger' and o.original
-          and o.address_names[cardinality(o.address_names)] = '{TRIGGER}')
+    if current_user <> '{WRITER_ROLE}'
+       and not (select rolsuper from pg_roles where rolname = current_user)
+       and exists (
+           select from pg_event_trigger_dropped_objects() o
+           where o.object_type = 'trigger' and o.original
+             and o.address_names[cardinality(o.address_names)] = '{TRIGGER}')
     then
         raise exception 'the guard of a synced table cannot be dropped'
             using errcode = 'read_only_sql_transaction';
@@ -79,10 +110,9 @@ begin
 end $guard$;
 
 do $guard$ begin
-    if not exists (select from pg_event_trigger where evtname = 'lakeport_refuse_alter') then
-        create event trigger lakeport_refuse_alter on ddl_command_end
-            when tag in ('ALTER TABLE', 'CREATE TRIGGER', 'CREATE RULE')
-            execute function lakeport_guard.refuse_alter();
+    if not exists (select from pg_event_trigger where evtname = 'lakeport_refuse_ddl') then
+        create event trigger lakeport_refuse_ddl on ddl_command_end
+            execute function lakeport_guard.refuse_ddl();
     end if;
     if not exists (select from pg_event_trigger where evtname = 'lakeport_refuse_drop') then
         create event trigger lakeport_refuse_drop on sql_drop
@@ -94,7 +124,7 @@ end $guard$;"
 }
 
 /// ALWAYS: so that no setting of a session switches it off.
-fn attach(table: &QualifiedName) -> String {
+fn attach(table: &str) -> String {
     format!(
         "create or replace trigger {TRIGGER}
              before insert or update or delete or truncate on {table}

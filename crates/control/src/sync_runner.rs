@@ -34,6 +34,8 @@ pub struct SnapshotRun {
     pub schema: String,
     pub table: String,
     pub primary_key: Vec<String>,
+    /// Compare every row, even if the source's version is the one that was applied.
+    pub full_refresh: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -4,12 +4,12 @@
 
 use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
 use lakeport_catalog::TableName;
-use lakeport_engine::MAINTENANCE_DATABASE;
 use lakeport_pg::QualifiedName;
 use lakeport_store::{Instance, NewSyncedTable};
 
 use crate::page::PageRequest;
 use crate::synced_table_wire::{state_name, to_wire};
+use crate::target::check_place;
 use crate::{Control, Error, Inspection, Page, Result};
 
 impl Control {
@@ -142,9 +142,7 @@ impl Control {
     ) -> Result<()> {
         let create = spec.create_database_objects_if_missing.unwrap_or_default();
         let hint = "create it, or set spec.create_database_objects_if_missing";
-        if database == MAINTENANCE_DATABASE {
-            return Err(Error::invalid("logical_database_name", "it is the system's own"));
-        }
+        check_place(database, &name.schema)?;
         if !self.has_database(instance, database).await? {
             lakeport_pg::QuotedIdent::new(database)
                 .map_err(|error| Error::invalid("logical_database_name", error))?;

@@ -1,10 +1,30 @@
 //! The PostgreSQL side of a synced table around its runs: schema, the writer's rights, readers' rights.
 
-use lakeport_engine::{ClusterId, WRITER_ROLE};
-use lakeport_pg::{QualifiedName, QuotedIdent, quote_literal};
+use lakeport_engine::{ClusterId, MAINTENANCE_DATABASE, TABLE_OWNER_ROLE, WRITER_ROLE};
+use lakeport_pg::{QualifiedName, QuotedIdent, Session};
 use lakeport_store::{Instance, SyncedTable};
+use tokio_postgres::error::SqlState;
 
 use crate::{Control, Error, Result, read_only};
+
+/// Databases and schemas that belong to PostgreSQL or to us: nothing of a user's goes there.
+pub(crate) fn check_place(database: &str, schema: &str) -> Result<()> {
+    let databases = ["template0", "template1", MAINTENANCE_DATABASE];
+    if databases.contains(&database) {
+        return Err(Error::invalid(
+            "logical_database_name",
+            format!("\"{database}\" is the system's own; choose another database"),
+        ));
+    }
+    let reserved = ["pg_", "lakeport_"].iter().any(|prefix| schema.starts_with(prefix));
+    if reserved || schema == "information_schema" {
+        return Err(Error::invalid(
+            "name",
+            format!("the schema \"{schema}\" is the system's own; choose another one"),
+        ));
+    }
+    Ok(())
+}
 
 impl Control {
     /// The writer may create its tables in the target schema, which is made if it is missing.
@@ -14,6 +34,7 @@ impl Control {
         table: &SyncedTable,
         create: bool,
     ) -> Result<()> {
+        check_place(&table.database_name, &table.schema_name)?;
         self.ensure_database(instance, &table.database_name, create).await?;
         let session = self.admin_session(instance, &table.database_name).await?;
         let schema =
@@ -30,20 +51,15 @@ impl Control {
         session
             .batch_execute(&format!(
                 "{make}
-                 grant usage, create on schema {schema} to {WRITER_ROLE};
+                 grant usage, create on schema {schema} to {WRITER_ROLE}, {TABLE_OWNER_ROLE};
                  grant connect, create on database {database} to {WRITER_ROLE};"
             ))
             .await
-            .map_err(|error| {
-                Error::precondition(format!(
-                    "schema \"{}\" cannot be prepared: {}",
-                    table.schema_name,
-                    lakeport_pg::describe(&error)
-                ))
-            })
+            .map_err(refused("preparing the schema of a synced table"))
     }
 
-    /// The creator reads the table and may pass that on; nobody but the writer writes it.
+    /// The creator reads the table and may pass that on; nobody but the writer writes it. A table that
+    /// was published before is left alone: every statement would wait for its readers.
     pub(crate) async fn publish_target(
         &self,
         instance: &Instance,
@@ -51,56 +67,87 @@ impl Control {
     ) -> Result<()> {
         let session = self.admin_session(instance, &table.database_name).await?;
         let name = qualified(table)?;
-        let reader =
-            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let owned = session
+            .query_opt(
+                "select from pg_catalog.pg_tables
+                 where schemaname = $1 and tablename = $2 and tableowner = $3",
+                &[&table.schema_name, &table.table_name, &TABLE_OWNER_ROLE],
+            )
+            .await
+            .map_err(refused("looking at a synced table"))?;
+        if owned.is_some() {
+            return Ok(());
+        }
+        let reader = self.reader(&session, instance, table).await?;
         let schema = &name.schema;
-        let literal = quote_literal(&table.creator);
-        let guarded = instance.pg_version >= read_only::SINCE_MAJOR;
-        let protect = if guarded { read_only::protect_sql(&name) } else { String::new() };
+        let protect = read_only::protect_sql(&name);
         session
             .batch_execute(&format!(
-                "do $lakeport_grant$ begin
-                     if exists (select from pg_catalog.pg_roles where rolname = {literal}) then
-                         grant usage on schema {schema} to {reader};
-                         grant select on {name} to {reader} with grant option;
-                     end if;
-                 end $lakeport_grant$;
-                 {protect}"
+                "begin;
+                 grant usage on schema {schema} to {reader};
+                 grant select on {name} to {reader} with grant option;
+                 {protect}
+                 alter table {name} owner to {TABLE_OWNER_ROLE};
+                 commit;"
             ))
             .await
-            .map_err(|error| {
-                Error::internal("publishing a synced table", lakeport_pg::describe(&error))
-            })
+            .map_err(refused("publishing a synced table"))
+    }
+
+    /// The synced table's creator, or, where it has no role, the instance's.
+    async fn reader(
+        &self,
+        session: &Session,
+        instance: &Instance,
+        table: &SyncedTable,
+    ) -> Result<QuotedIdent> {
+        let sql = "select from pg_catalog.pg_roles where rolname = $1";
+        let found = session.query_opt(sql, &[&table.creator]).await;
+        let found = found.map_err(refused("looking for a role"))?;
+        let role = if found.is_some() { &table.creator } else { &instance.creator };
+        QuotedIdent::new(role).map_err(|error| Error::invalid("creator", error))
     }
 
     /// A table that is kept when its sync ends becomes its creator's.
     pub(crate) async fn hand_over(&self, instance: &Instance, table: &SyncedTable) -> Result<()> {
         let session = self.admin_session(instance, &table.database_name).await?;
         let name = qualified(table)?;
-        let owner =
-            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
-        let (schema, relation) =
-            (quote_literal(&table.schema_name), quote_literal(&table.table_name));
+        // Only what a sync has made: the name may meanwhile be someone else's table.
+        let ours = session
+            .query_opt(
+                "select from pg_catalog.pg_tables
+                 where schemaname = $1 and tablename = $2 and tableowner = any ($3)",
+                &[&table.schema_name, &table.table_name, &&[TABLE_OWNER_ROLE, WRITER_ROLE][..]],
+            )
+            .await
+            .map_err(refused("looking at a table"))?;
+        if ours.is_none() {
+            return Ok(());
+        }
+        let owner = self.reader(&session, instance, table).await?;
         let release = read_only::release_sql(&name);
-        // Only what the writer has made: the name may meanwhile be someone else's table.
         session
             .batch_execute(&format!(
-                "do $lakeport_hand_over$ begin
-                     if exists (select from pg_catalog.pg_tables
-                                where schemaname = {schema} and tablename = {relation}
-                                  and tableowner = '{WRITER_ROLE}') then
-                         {release}
-                         alter table {name} owner to {owner};
-                     end if;
-                 end $lakeport_hand_over$"
+                "begin; {release} alter table {name} owner to {owner}; commit;"
             ))
             .await
-            .map_err(|error| Error::internal("handing over a table", lakeport_pg::describe(&error)))
+            .map_err(refused("handing over a table"))
     }
 
     /// How the sync engine logs in: as the owner of synced tables, never as a superuser.
     pub(crate) fn writer(&self, instance: &Instance, database: &str) -> tokio_postgres::Config {
         self.engine.connection(&ClusterId::from(instance.uid), WRITER_ROLE, database)
+    }
+}
+
+/// What PostgreSQL has against it is the owner's to mend, unless it only takes time.
+fn refused(operation: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Error {
+    move |error| {
+        let message = format!("{operation}: {}", lakeport_pg::describe(&error));
+        match error.code() {
+            Some(code) if *code != SqlState::LOCK_NOT_AVAILABLE => Error::precondition(message),
+            _ => Error::unavailable(message),
+        }
     }
 }
 

@@ -20,8 +20,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// The superuser that only the control plane uses, by SCRAM with a derived password.
 pub const ADMIN_ROLE: &str = "lakeport_admin";
-/// Owner of synced tables; logs in by SCRAM with a derived password.
+/// Writes synced tables; logs in by SCRAM with a derived password. Nobody else is a member of it.
 pub const WRITER_ROLE: &str = "lb_writer";
+/// Owns synced tables: the owners of an instance inherit its rights, and cannot become it.
+pub const TABLE_OWNER_ROLE: &str = "lb_tables";
 /// Group of the owners of an instance, as Lakebase names it.
 pub const SUPERUSER_GROUP: &str = "databricks_superuser";
 /// The control plane's own database in each cluster: users can lock superusers out of theirs.

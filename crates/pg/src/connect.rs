@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
-/// Start-up options override `ALTER ROLE … SET` and `ALTER DATABASE … SET`.
+/// Start-up options override `ALTER ROLE … SET` and `ALTER DATABASE … SET`. Nobody's lock holds us, or
+/// those who queue behind us, for long.
 const PINNED: &str = "-c search_path=pg_catalog,pg_temp -c default_transaction_read_only=off \
-                      -c statement_timeout=0 -c lock_timeout=0 -c role=none \
+                      -c statement_timeout=0 -c lock_timeout=10s -c role=none \
                       -c idle_in_transaction_session_timeout=0";
 
 /// The configuration with our settings pinned and a limit on connecting.

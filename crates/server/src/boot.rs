@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::authenticate::Tokens;
 use crate::names::{Entrance, Names};
+use crate::profile;
 use crate::route::Routes;
 use crate::sync::Syncs;
 use crate::tls::Certificates;
@@ -145,7 +146,7 @@ async fn register_node(data_dir: &Path, store: &Store) -> Result<Uuid> {
     let node = Uuid::new_v4();
     // In this order a crash between the two leaves a row too many, never a directory too few.
     store.register_node(node).await?;
-    fs::write(&path, format!("{node}\n")).map_err(Error::io("writing", path.display()))?;
+    profile::replace(&path, 0o600, &format!("{node}\n"))?;
     Ok(node)
 }
 

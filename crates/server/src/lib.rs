@@ -25,7 +25,7 @@ use std::time::Duration;
 use lakeport_control::supervisor::{OnFailure, Supervisor};
 use lakeport_control::{Control, reconcile};
 use lakeport_engine::local::LocalEngine;
-use lakeport_engine::{ClusterId, Engine};
+use lakeport_engine::{ClusterId, Engine, Observed, Process};
 use lakeport_gateway::Gateway;
 use lakeport_identity::Vault;
 use tokio::net::TcpListener;
@@ -40,8 +40,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Passes of the reconcilers get this long to come to an end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// How often the pool of prepared clusters is looked after.
+/// How often the pool of prepared clusters is looked after, and how rarely while that fails.
 const POOL_TICK: Duration = Duration::from_millis(500);
+const POOL_LONGEST: Duration = Duration::from_secs(60);
+/// How often the metadata cluster is looked at.
+const METADATA_TICK: Duration = Duration::from_secs(1);
 
 /// A server that serves.
 pub struct Running {
@@ -160,6 +163,11 @@ impl Running {
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));
+        if self.own_metadata {
+            let engine = Arc::clone(&self.engine);
+            self.supervisor
+                .spawn("metadata", OnFailure::Log, |cancel| keep_metadata(engine, cancel));
+        }
     }
 
     fn spawn_http<L>(&self, name: &str, listener: L, router: axum::Router)
@@ -168,7 +176,19 @@ impl Running {
         L::Addr: std::fmt::Debug,
     {
         self.supervisor.spawn(name, OnFailure::ShutDown, |cancel| async move {
-            axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned()).await
+            let stop = cancel.clone();
+            let serving =
+                axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned());
+            let serving = std::future::IntoFuture::into_future(serving);
+            // A client that never ends its request does not hold up the end.
+            let patience = async {
+                stop.cancelled().await;
+                tokio::time::sleep(DRAIN_LIMIT).await;
+            };
+            tokio::select! {
+                ended = serving => ended,
+                () = patience => Ok(()),
+            }
         });
     }
 
@@ -216,22 +236,38 @@ impl Running {
     }
 }
 
-/// Keeps prepared clusters ready; what keeps it from that is logged once, and tried again.
+/// Starts the metadata cluster again when it has died: nothing works without it.
+async fn keep_metadata(
+    engine: Arc<LocalEngine>,
+    cancel: CancellationToken,
+) -> std::result::Result<(), String> {
+    let id = ClusterId::system();
+    while cancel.run_until_cancelled(tokio::time::sleep(METADATA_TICK)).await.is_some() {
+        let seen = engine.observe(&id).await;
+        if matches!(seen, Observed::Present { process: Process::Down, .. })
+            && let Err(error) = engine.start(&id).await
+        {
+            tracing::error!(%error, "the metadata cluster does not start; it is tried again");
+        }
+    }
+    Ok(())
+}
+
+/// Keeps prepared clusters ready; what keeps it from that is tried again ever more rarely.
 async fn fill_pool(
     engine: Arc<LocalEngine>,
     cancel: CancellationToken,
 ) -> std::result::Result<(), String> {
-    let mut complained = false;
+    let mut pause = POOL_TICK;
     while !cancel.is_cancelled() {
         match cancel.run_until_cancelled(engine.fill_pool()).await {
-            Some(Err(error)) if !complained => {
+            Some(Err(error)) => {
                 tracing::warn!(%error, "preparing clusters failed; instances are made without");
-                complained = true;
+                pause = (pause * 2).min(POOL_LONGEST);
             }
-            Some(Ok(())) => complained = false,
-            _ => {}
+            _ => pause = POOL_TICK,
         }
-        cancel.run_until_cancelled(tokio::time::sleep(POOL_TICK)).await;
+        cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
     Ok(())
 }

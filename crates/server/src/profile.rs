@@ -8,11 +8,14 @@ use std::path::Path;
 use lakeport_identity::{AccessToken, Authority};
 use lakeport_store::{Principal, Store};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{Config, Error, Result, Running};
 
-/// Marks the token of the written profile among the admin's.
-const COMMENT: &str = "databrickscfg";
+/// Marks the token of this data directory's profile among the admin's.
+fn comment(node: Uuid) -> String {
+    format!("databrickscfg of {node}")
+}
 
 pub(crate) async fn write(running: &Running, config: &Config, ca: &Authority) -> Result<()> {
     let store = &running.control.store;
@@ -23,7 +26,7 @@ pub(crate) async fn write(running: &Running, config: &Config, ca: &Authority) ->
     let profile = directory.join("databrickscfg");
     let token = match written_token(&profile, store, &admin).await? {
         Some(token) => token,
-        None => new_token(store, &admin).await?.expose().to_owned(),
+        None => new_token(store, &admin, running.control.node).await?.expose().to_owned(),
     };
     let host = &running.http;
     let text = format!(
@@ -49,13 +52,14 @@ async fn written_token(profile: &Path, store: &Store, admin: &Principal) -> Resu
     Ok((owner.as_ref() == Some(admin)).then(|| token.to_owned()))
 }
 
-async fn new_token(store: &Store, admin: &Principal) -> Result<AccessToken> {
-    store.revoke_access_tokens(admin.id, COMMENT).await?;
-    Ok(lakeport_identity::issue(store, admin, COMMENT, None).await?)
+async fn new_token(store: &Store, admin: &Principal, node: Uuid) -> Result<AccessToken> {
+    let comment = comment(node);
+    store.revoke_access_tokens(admin.id, &comment).await?;
+    Ok(lakeport_identity::issue(store, admin, &comment, None).await?)
 }
 
 /// Written aside and renamed, so that a reader sees the old file or the new one.
-fn replace(path: &Path, mode: u32, text: &str) -> Result<()> {
+pub(crate) fn replace(path: &Path, mode: u32, text: &str) -> Result<()> {
     let aside = path.with_extension("new");
     // One of an earlier try may have another mode.
     let _ = fs::remove_file(&aside);

@@ -46,7 +46,7 @@ impl SyncRunner for Syncs {
             target: run.target,
             table: TableName { schema: run.schema, table: run.table },
             primary_key: run.primary_key,
-            options: Options::default(),
+            options: Options { force: run.full_refresh, ..Options::default() },
         };
         let inner = Progress::default();
         let work = lakeport_sync::snapshot(&job, &inner, &cancel);

@@ -207,12 +207,18 @@ impl Store {
         Ok(marked == 1)
     }
 
-    /// Forgets an instance of which nothing is left.
+    /// Forgets an instance of which nothing is left, with what was hung on it while it went.
     pub async fn forget_instance(&self, uid: Uuid) -> Result<()> {
-        self.connection()
-            .await?
-            .execute("delete from instances where uid = $1 and deleted_at is not null", &[&uid])
-            .await?;
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        for sql in [
+            "delete from database_catalogs where instance_uid = $1",
+            "delete from synced_tables where instance_uid = $1",
+            "delete from instances where uid = $1 and deleted_at is not null",
+        ] {
+            transaction.execute(sql, &[&uid]).await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 

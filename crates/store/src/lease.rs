@@ -25,13 +25,22 @@ impl Lease {
     }
 }
 
+/// What came of taking a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseTaken {
+    Yes,
+    /// Another owner has it.
+    HeldByOther,
+    /// The object is not there any more.
+    ObjectGone,
+}
+
 impl Store {
-    /// Takes or renews the lease; false if another owner holds it, or the object is gone.
-    pub async fn take_lease(&self, lease: Lease, owner: Uuid) -> Result<bool> {
+    /// Takes or renews the lease.
+    pub async fn take_lease(&self, lease: Lease, owner: Uuid) -> Result<LeaseTaken> {
         let (table, key, id) = lease.table();
-        let taken = self
-            .connection()
-            .await?
+        let client = self.connection().await?;
+        let taken = client
             .execute(
                 &format!(
                     "update {table} set lease_owner = $2, lease_until = now() + $3 * interval '1 second'
@@ -41,7 +50,12 @@ impl Store {
                 &[&id, &owner, &LENGTH.as_secs_f64()],
             )
             .await?;
-        Ok(taken == 1)
+        if taken == 1 {
+            return Ok(LeaseTaken::Yes);
+        }
+        let there =
+            client.query_opt(&format!("select 1 from {table} where {key} = $1"), &[&id]).await?;
+        Ok(if there.is_some() { LeaseTaken::HeldByOther } else { LeaseTaken::ObjectGone })
     }
 
     pub async fn release_lease(&self, lease: Lease, owner: Uuid) -> Result<()> {

@@ -12,12 +12,14 @@ mod settings;
 mod synced_tables;
 mod unity;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Config, NoTls};
 
 pub use error::Error;
 pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
-pub use lease::Lease;
+pub use lease::{Lease, LeaseTaken};
 pub use principals::Principal;
 pub use settings::SigningKeyRow;
 pub use synced_tables::{
@@ -29,6 +31,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Connections of one server to the metadata database: short statements, so few are enough.
 const POOL_SIZE: usize = 8;
+
+/// A metadata server that does not answer in this time is not available.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Schema that holds every table of ours, so that a shared database stays usable for others.
 const SCHEMA: &str = "lakeport";
@@ -51,6 +56,10 @@ impl Store {
         );
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .recycle_timeout(Some(PATIENCE))
             .build()
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         let store = Self { pool };

@@ -80,6 +80,8 @@ const TABLE: &str = "name, id, pipeline_id, instance_uid, database_name, schema_
                      creator, created_at, request, deleted_at, purge_data, state, message, attempts, \
                      applied_version, applied_commit_at, applied_started_at, applied_finished_at";
 const UPDATE: &str = "seq, id, pipeline_id, state, cause, full_refresh, created_at, finished_at";
+const CANCEL: &str = "update pipeline_updates set state = 'CANCELED', finished_at = now()
+                      where pipeline_id = $1 and finished_at is null";
 const EVENT: &str = "seq, id, pipeline_id, update_id, at, level, event_type, message";
 
 impl From<&Row> for SyncedTable {
@@ -230,19 +232,24 @@ impl Store {
         Ok(rows.iter().map(SyncedTable::from).collect())
     }
 
+    /// Marks the table as to be deleted and cancels its updates, so that a run ends soon.
     pub async fn mark_synced_table_deleted(&self, name: &str, purge_data: bool) -> Result<bool> {
-        let marked = self
-            .connection()
-            .await?
-            .execute(
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let marked = transaction
+            .query_opt(
                 "update synced_tables
                  set deleted_at = coalesce(deleted_at, now()), purge_data = purge_data or $2,
                      attempts = 0, next_attempt = now()
-                 where name = $1",
+                 where name = $1 returning pipeline_id",
                 &[&name, &purge_data],
             )
             .await?;
-        Ok(marked == 1)
+        if let Some(row) = &marked {
+            transaction.execute(CANCEL, &[&row.get::<_, Uuid>(0)]).await?;
+        }
+        transaction.commit().await?;
+        Ok(marked.is_some())
     }
 
     pub async fn forget_synced_table(&self, id: Uuid) -> Result<()> {
@@ -319,7 +326,8 @@ impl Store {
             .await?;
         transaction
             .execute(
-                "update pipeline_updates set state = 'COMPLETED', finished_at = now() where id = $1",
+                "update pipeline_updates set state = 'COMPLETED', finished_at = now()
+                 where id = $1 and finished_at is null",
                 &[&update],
             )
             .await?;
@@ -345,7 +353,8 @@ impl Store {
             .await?;
         transaction
             .execute(
-                "update pipeline_updates set state = 'FAILED', finished_at = now() where id = $1",
+                "update pipeline_updates set state = 'FAILED', finished_at = now()
+                 where id = $1 and finished_at is null",
                 &[&update],
             )
             .await?;
@@ -377,9 +386,9 @@ impl Store {
         cause: &str,
         full_refresh: bool,
     ) -> Result<PipelineUpdate> {
-        let row = self
-            .connection()
-            .await?
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let row = transaction
             .query_one(
                 &format!(
                     "insert into pipeline_updates (id, pipeline_id, state, cause, full_refresh)
@@ -388,6 +397,13 @@ impl Store {
                 &[&Uuid::new_v4(), &pipeline, &cause, &full_refresh],
             )
             .await?;
+        transaction
+            .execute(
+                "update synced_tables set attempts = 0, next_attempt = now() where pipeline_id = $1",
+                &[&pipeline],
+            )
+            .await?;
+        transaction.commit().await?;
         Ok(PipelineUpdate::from(&row))
     }
 
@@ -453,17 +469,24 @@ impl Store {
         Ok(())
     }
 
-    /// Cancels what has not ended; gives how many updates that were.
-    pub async fn cancel_updates(&self, pipeline: Uuid) -> Result<u64> {
-        Ok(self
-            .connection()
-            .await?
-            .execute(
-                "update pipeline_updates set state = 'CANCELED', finished_at = now()
-                 where pipeline_id = $1 and finished_at is null",
-                &[&pipeline],
-            )
-            .await?)
+    /// Cancels what has not ended. A table that waited for another try rests as `offline` or `online`
+    /// says, by whether it was ever applied.
+    pub async fn cancel_updates(&self, pipeline: Uuid, offline: &str, online: &str) -> Result<()> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        if transaction.execute(CANCEL, &[&pipeline]).await? > 0 {
+            transaction
+                .execute(
+                    "update synced_tables
+                     set state = case when applied_version is null then $2 else $3 end,
+                         message = null, attempts = 0, next_attempt = now()
+                     where pipeline_id = $1",
+                    &[&pipeline, &offline, &online],
+                )
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
     }
 
     pub async fn add_event(

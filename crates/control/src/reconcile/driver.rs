@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lakeport_store::Lease;
+use lakeport_store::{Lease, LeaseTaken};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Leases are renewed well before they run out.
 const RENEW: Duration = Duration::from_secs(10);
 /// Starting many servers at once helps none of them.
-const INSTANCES_AT_ONCE: usize = 4;
+const INSTANCES_AT_ONCE: usize = 8;
 /// Each sync reads with as many threads as there are cores.
 const SYNCS_AT_ONCE: usize = 2;
 
@@ -30,6 +30,18 @@ struct Driver {
     busy: Mutex<HashSet<Uuid>>,
     instances: Arc<Semaphore>,
     syncs: Arc<Semaphore>,
+}
+
+/// An object that a pass works on, until dropped: also when the pass panics.
+struct Busy {
+    driver: Arc<Driver>,
+    id: Uuid,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.driver.busy().remove(&self.id);
+    }
 }
 
 /// Drives the reconcilers until cancelled, then waits for the passes that are under way.
@@ -77,23 +89,27 @@ impl Driver {
         if !self.busy().insert(id) {
             return;
         }
-        let driver = Arc::clone(self);
+        let busy = Busy { driver: Arc::clone(self), id };
         self.tracker.spawn(async move {
-            driver.pass(lease, id).await;
-            driver.busy().remove(&id);
+            let passed = busy.driver.pass(lease, id).await;
+            let driver = Arc::clone(&busy.driver);
+            drop(busy);
             drop(permit);
-            driver.control.wake.notify_one();
+            if passed {
+                driver.control.wake.notify_one();
+            }
         });
     }
 
-    async fn pass(&self, lease: Lease, id: Uuid) {
+    /// False if the lease was not to be had.
+    async fn pass(&self, lease: Lease, id: Uuid) -> bool {
         let control = &self.control;
         match control.store.take_lease(lease, control.owner).await {
-            Ok(true) => {}
-            Ok(false) => return,
+            Ok(LeaseTaken::Yes) => {}
+            Ok(_) => return false,
             Err(error) => {
                 tracing::warn!(%error, "taking a lease failed");
-                return;
+                return false;
             }
         }
         let work = async {
@@ -111,16 +127,18 @@ impl Driver {
         if let Err(error) = control.store.release_lease(lease, control.owner).await {
             tracing::warn!(%error, "releasing a lease failed; it runs out by itself");
         }
+        true
     }
 
-    /// Renews the lease for as long as it can; returning means that it was lost.
+    /// Renews the lease for as long as it can; returning means that another has it.
     async fn keep(&self, lease: Lease) {
         loop {
             tokio::time::sleep(RENEW).await;
             match self.control.store.take_lease(lease, self.control.owner).await {
-                Ok(true) => {}
-                // The row is gone together with its object: the pass ends by itself.
-                Ok(false) => std::future::pending().await,
+                Ok(LeaseTaken::Yes) => {}
+                Ok(LeaseTaken::HeldByOther) => return,
+                // The pass that has removed it ends by itself.
+                Ok(LeaseTaken::ObjectGone) => std::future::pending().await,
                 Err(error) => tracing::warn!(%error, "renewing a lease failed"),
             }
         }

@@ -116,8 +116,16 @@ async fn observe(control: &Control, instance: &Instance) -> Seen {
     Seen {
         cluster: control.engine.observe(&ClusterId::from(instance.uid)).await,
         announced: control.naming.announced(instance),
-        settled: instance.observed_generation == instance.generation,
+        settled: is_settled(instance),
     }
+}
+
+/// An interrupted or failed pass leaves a mark on the row: an old generation, a passing state, a message.
+fn is_settled(instance: &Instance) -> bool {
+    let resting = [InstanceState::Available, InstanceState::Stopped].map(wire_name);
+    instance.observed_generation == instance.generation
+        && resting.contains(&instance.state)
+        && instance.message.is_none()
 }
 
 impl Control {

@@ -97,10 +97,12 @@ async fn run_update(
     let started_at = Timestamp::now();
     begin(control, table, update).await?;
     match run(control, instance, table, update, cancel).await {
-        Ok(outcome) => {
-            control.publish_target(instance, table).await?;
-            complete(control, table, update, started_at, &outcome).await
-        }
+        Ok(outcome) => match control.publish_target(instance, table).await.map_err(from_error) {
+            Ok(()) => complete(control, table, update, started_at, &outcome).await,
+            Err(Failure::Now(message)) => fail(control, table, update, &message).await,
+            Err(Failure::Later(message)) => Err(Error::unavailable(message)),
+            Err(Failure::Cancelled) => Ok(()),
+        },
         Err(Failure::Later(message)) => Err(Error::unavailable(message)),
         Err(Failure::Now(message)) => fail(control, table, update, &message).await,
         Err(Failure::Cancelled) => {
@@ -150,6 +152,7 @@ async fn run(
         schema: table.schema_name.clone(),
         table: table.table_name.clone(),
         primary_key: spec.primary_key_columns.unwrap_or_default(),
+        full_refresh: update.full_refresh,
     };
     let work = control.runner.snapshot(run, progress, cancel.clone());
     let (result, ()) = tokio::join!(

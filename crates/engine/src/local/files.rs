@@ -1,16 +1,16 @@
-//! The configuration files of a cluster: settings, who may log in how, and the ident map.
+//! The configuration files of a cluster: settings, who may log in how, and the ident map. They lie beside
+//! the data, where the server can read and not write them.
 
 use std::fs;
-use std::path::Path;
 
-use super::layout::Layout;
+use super::layout::{Layout, write_durably};
 use super::os_user::OsUser;
-use crate::{ADMIN_ROLE, ClusterId, Error, Result, SUPERUSER_GROUP, Settings, WRITER_ROLE};
+use crate::{ADMIN_ROLE, ClusterId, Result, SUPERUSER_GROUP, Settings, WRITER_ROLE};
 
 /// Before 16, a map cannot let one OS user be every role.
 const MAP_ALL_SINCE: u32 = 16;
 
-/// Writes all of them; the settings last, because they are the fingerprint of a finished pass.
+/// Writes all of them; the settings last, because they are the mark of a finished pass.
 pub(crate) fn write(
     layout: &Layout,
     id: &ClusterId,
@@ -18,13 +18,41 @@ pub(crate) fn write(
     major: u32,
     settings: &Settings,
 ) -> Result<()> {
-    let data = layout.data(id);
-    replace(&data.join("pg_hba.conf"), &hba(user, major), user)?;
-    replace(&data.join("pg_ident.conf"), &ident(user), user)?;
-    let sockets = layout.sockets(id).display().to_string().replace('\'', "''");
-    let local = format!("unix_socket_directories = '{sockets}'\ncluster_name = '{id}'\n");
-    replace(&data.join("lakeport.local.conf"), &local, user)?;
-    replace(&layout.settings_file(id), &settings.to_conf(), user)
+    let cluster = layout.cluster(id);
+    write_durably(&cluster.join("pg_hba.conf"), &hba(user, major))?;
+    write_durably(&cluster.join("pg_ident.conf"), &ident(user))?;
+    let text = format!("{}{}", places(layout, id), settings.to_conf());
+    write_durably(&layout.settings_file(id), &text)
+}
+
+/// The settings that a cluster was configured with, if everything around them is as it would be written
+/// now: a moved directory or another OS user needs the files anew.
+pub(crate) fn fingerprint(
+    layout: &Layout,
+    id: &ClusterId,
+    user: &OsUser,
+    major: u32,
+) -> Option<String> {
+    let cluster = layout.cluster(id);
+    let same = |name: &str, wanted: String| {
+        fs::read_to_string(cluster.join(name)).is_ok_and(|found| found == wanted)
+    };
+    if !same("pg_hba.conf", hba(user, major)) || !same("pg_ident.conf", ident(user)) {
+        return None;
+    }
+    let conf = fs::read_to_string(layout.settings_file(id)).ok()?;
+    conf.strip_prefix(&places(layout, id)).map(str::to_owned)
+}
+
+fn places(layout: &Layout, id: &ClusterId) -> String {
+    let quoted = |path: std::path::PathBuf| path.display().to_string().replace('\'', "''");
+    let cluster = layout.cluster(id);
+    format!(
+        "hba_file = '{}'\nident_file = '{}'\nunix_socket_directories = '{}'\ncluster_name = '{id}'\n",
+        quoted(cluster.join("pg_hba.conf")),
+        quoted(cluster.join("pg_ident.conf")),
+        quoted(layout.sockets(id)),
+    )
 }
 
 /// First match wins. Our own roles prove themselves by SCRAM, so that nobody who gets the ident map
@@ -49,11 +77,4 @@ fn ident(user: &OsUser) -> String {
         Some(name) => format!("gateway \"{name}\" all\n"),
         None => String::new(),
     }
-}
-
-fn replace(path: &Path, text: &str, user: &OsUser) -> Result<()> {
-    let aside = path.with_extension("new");
-    fs::write(&aside, text).map_err(Error::io("writing", &aside))?;
-    user.own(&aside)?;
-    fs::rename(&aside, path).map_err(Error::io("moving", &aside))
 }

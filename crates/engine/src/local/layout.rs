@@ -1,17 +1,20 @@
 //! Where everything of the engine lies below the data directory:
 //!
 //! ```text
-//! clusters/ID/{cluster.json, postgres.log, data/}   one cluster
-//! pool/MAJOR/NONCE/{cluster.json, data/}            prepared clusters
-//! templates/VERSION/data/                           what they are copied from
-//! run/SHORT/.s.PGSQL.5432                           sockets
+//! clusters/ID/{cluster.json, *.conf, postgres.log, data/}   one cluster
+//! pool/VERSION/NONCE/{cluster.json, data/}                  prepared clusters
+//! templates/VERSION/data/                                   what they are copied from
+//! run/SHORT/.s.PGSQL.5432                                   sockets
 //! ```
+//!
+//! Only `data/` and the sockets belong to the servers' user. Started as root, we write nowhere that it
+//! can: it could have put a link there.
 //!
 //! A cluster appears and disappears by one rename, so that a crash leaves the whole of it or nothing;
 //! names that start with a dot are work in progress and are removed at the next start.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +50,7 @@ impl ClusterFile {
         let path = directory.join(Self::NAME);
         let text = serde_json::to_string(self)
             .map_err(|error| Error::Setup(format!("writing {}: {error}", path.display())))?;
-        fs::write(&path, text).map_err(Error::io("writing", &path))
+        write_durably(&path, &text)
     }
 }
 
@@ -63,6 +66,7 @@ impl Layout {
         let mode = if user.drops() { 0o711 } else { 0o700 };
         make_directory(data_dir, mode)?;
         let root = data_dir.canonicalize().map_err(Error::io("resolving", data_dir))?;
+        claim(&root, mode)?;
         if user.drops() {
             check_passable(&root)?;
         }
@@ -94,13 +98,9 @@ impl Layout {
         self.run.join(short(id.as_str()))
     }
 
+    /// The file that holds, or names, all settings of a cluster.
     pub(crate) fn settings_file(&self, id: &ClusterId) -> PathBuf {
-        self.data(id).join("lakeport.conf")
-    }
-
-    /// The settings that a cluster was last configured with.
-    pub(crate) fn settings(&self, id: &ClusterId) -> Option<String> {
-        fs::read_to_string(self.settings_file(id)).ok()
+        self.cluster(id).join("postgresql.conf")
     }
 
     pub(crate) fn template(&self, version: &str) -> PathBuf {
@@ -114,12 +114,19 @@ impl Layout {
 
     pub(crate) fn make_socket_directory(&self, id: &ClusterId, user: &OsUser) -> Result<()> {
         let path = self.sockets(id);
-        make_directory(&path, 0o700)?;
-        user.own(&path)
+        if !path.exists() {
+            make_directory(&path, 0o700)?;
+            user.own(&path)?;
+        }
+        Ok(())
     }
 
-    pub(crate) fn pool_entries(&self, major: u32) -> Result<Vec<PathBuf>> {
-        let pool = self.root.join("pool").join(major.to_string());
+    fn pool(&self, version: &str) -> PathBuf {
+        self.root.join("pool").join(version)
+    }
+
+    pub(crate) fn pool_entries(&self, version: &str) -> Result<Vec<PathBuf>> {
+        let pool = self.pool(version);
         let entries = match fs::read_dir(&pool) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -129,8 +136,8 @@ impl Layout {
     }
 
     /// Turns a prepared cluster into this one; false if there is none.
-    pub(crate) fn take_from_pool(&self, major: u32, target: &Path) -> Result<bool> {
-        for entry in self.pool_entries(major)? {
+    pub(crate) fn take_from_pool(&self, version: &str, target: &Path) -> Result<bool> {
+        for entry in self.pool_entries(version)? {
             match fs::rename(&entry, target) {
                 Ok(()) => return sync_parent(target).map(|()| true),
                 // Taken by another caller between listing and renaming.
@@ -141,8 +148,8 @@ impl Layout {
         Ok(false)
     }
 
-    pub(crate) fn move_into_pool(&self, major: u32, prepared: &Path) -> Result<()> {
-        let pool = self.root.join("pool").join(major.to_string());
+    pub(crate) fn move_into_pool(&self, version: &str, prepared: &Path) -> Result<()> {
+        let pool = self.pool(version);
         make_directory(&pool, 0o711)?;
         self.move_into_place(prepared, &pool.join(Uuid::new_v4().to_string()))
     }
@@ -177,10 +184,27 @@ impl Layout {
     }
 }
 
+/// Makes a directory of ours; what is there already is left as it is.
 pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
     fs::create_dir_all(path).map_err(Error::io("making directory", path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .map_err(Error::io("setting the mode of", path))
+}
+
+/// Written aside and renamed: a crash leaves the old content or the new, and neither is lost with the
+/// power.
+pub(crate) fn write_durably(path: &Path, text: &str) -> Result<()> {
+    let aside = path.with_extension("new");
+    let written = File::create(&aside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(Error::io("writing", &aside))?;
+    fs::rename(&aside, path).map_err(Error::io("moving", &aside))?;
+    sync_parent(path)
 }
 
 pub(crate) fn remove(path: &Path) -> Result<()> {
@@ -194,7 +218,21 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 fn sync_parent(path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
-    fs::File::open(parent).and_then(|file| file.sync_all()).map_err(Error::io("syncing", parent))
+    File::open(parent).and_then(|file| file.sync_all()).map_err(Error::io("syncing", parent))
+}
+
+/// A directory that others can write to, or that belongs to someone else, is not turned into ours.
+fn claim(root: &Path, mode: u32) -> Result<()> {
+    let metadata = fs::symlink_metadata(root).map_err(Error::io("looking at", root))?;
+    let shared = metadata.permissions().mode() & 0o022 != 0;
+    if shared || !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::Setup(format!(
+            "{} is not a directory of this user alone: choose one that only you can write to",
+            root.display()
+        )));
+    }
+    fs::set_permissions(root, fs::Permissions::from_mode(mode))
+        .map_err(Error::io("setting the mode of", root))
 }
 
 /// Sockets lie below the data directory, or, where its path is too long for one, below /tmp.
@@ -205,14 +243,11 @@ fn run_directory(root: &Path, mode: u32) -> Result<PathBuf> {
         return Ok(below);
     }
     let path = Path::new("/tmp").join(format!("lakeport-{}", short(&root.to_string_lossy())));
-    make_directory(&path, mode)?;
-    let owner = fs::symlink_metadata(&path).map_err(Error::io("looking at", &path))?;
-    if owner.uid() != rustix::process::geteuid().as_raw() || !owner.is_dir() {
-        return Err(Error::Setup(format!(
-            "{} belongs to someone else: choose a data directory with a path of at most {} bytes",
-            path.display(),
-            MAX_RUN_DIR_BYTES - "/run".len(),
-        )));
+    match fs::create_dir(&path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(Error::io("making directory", &path)(error));
+        }
+        _ => claim(&path, mode)?,
     }
     Ok(path)
 }

@@ -96,11 +96,13 @@ impl Engine for LocalEngine {
             Ok(true) => {}
             Err(error) => return Observed::Unknown { reason: error.to_string() },
         }
-        if let Err(error) = self.cluster_file(id) {
-            return Observed::Unknown { reason: error.to_string() };
-        }
+        let file = match self.cluster_file(id) {
+            Ok(file) => file,
+            Err(error) => return Observed::Unknown { reason: error.to_string() },
+        };
+        let fingerprint = files::fingerprint(&self.layout, id, &self.user, file.major);
         match postmaster::observe(&self.layout.data(id)) {
-            Ok(process) => Observed::Present { process, fingerprint: self.layout.settings(id) },
+            Ok(process) => Observed::Present { process, fingerprint },
             Err(error) => Observed::Unknown { reason: error.to_string() },
         }
     }
@@ -111,7 +113,7 @@ impl Engine for LocalEngine {
             return Ok(());
         }
         let version = self.version(major)?;
-        if self.layout.take_from_pool(major, &target)? {
+        if self.layout.take_from_pool(&template::name(version), &target)? {
             return Ok(());
         }
         let _one_at_a_time = self.templates.lock().await;
@@ -132,7 +134,14 @@ impl Engine for LocalEngine {
         }
         let version = self.version(self.cluster_file(id)?.major)?;
         self.layout.make_socket_directory(id, &self.user)?;
-        postmaster::start(&version.bin, &data, &self.layout.log(id), &self.user).await
+        let launch = postmaster::Launch {
+            bin: &version.bin,
+            data: &data,
+            settings: &self.layout.settings_file(id),
+            log: &self.layout.log(id),
+            user: &self.user,
+        };
+        postmaster::start(launch).await
     }
 
     async fn stop(&self, id: &ClusterId) -> Result<()> {
@@ -165,10 +174,11 @@ impl Engine for LocalEngine {
 
     async fn fill_pool(&self) -> Result<()> {
         let version = self.version(self.default_major)?;
-        while self.layout.pool_entries(self.default_major)?.len() < POOL_SIZE {
+        let name = template::name(version);
+        while self.layout.pool_entries(&name)?.len() < POOL_SIZE {
             let _one_at_a_time = self.templates.lock().await;
             let prepared = self.prepare(version).await?;
-            self.layout.move_into_pool(self.default_major, &prepared)?;
+            self.layout.move_into_pool(&name, &prepared)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! because `postgres` refuses to run as root.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
 use tokio::process::Command;
@@ -61,7 +61,7 @@ impl OsUser {
     pub(crate) fn own(&self, path: &Path) -> Result<()> {
         match self.drop_to {
             Some((uid, gid)) => {
-                chown(path, Some(uid), Some(gid)).map_err(Error::io("giving away", path))
+                lchown(path, Some(uid), Some(gid)).map_err(Error::io("giving away", path))
             }
             None => Ok(()),
         }

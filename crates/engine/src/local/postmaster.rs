@@ -42,40 +42,55 @@ pub(crate) fn observe(data: &Path) -> Result<Process> {
     })
 }
 
+/// What a server is started with.
+pub(crate) struct Launch<'a> {
+    pub(crate) bin: &'a Path,
+    pub(crate) data: &'a Path,
+    pub(crate) settings: &'a Path,
+    pub(crate) log: &'a Path,
+    pub(crate) user: &'a OsUser,
+}
+
 /// Starts the server in a process group of its own, so that a Ctrl-C meant for us spares it.
-pub(crate) async fn start(bin: &Path, data: &Path, log: &Path, user: &OsUser) -> Result<()> {
-    if running(data)?.is_some() {
-        return wait_ready(data, None, log, 0).await;
+pub(crate) async fn start(launch: Launch<'_>) -> Result<()> {
+    if running(launch.data)?.is_some() {
+        return wait_ready(launch.data, None, launch.log, 0).await;
     }
-    let (file, offset) = open_log(log, user)?;
-    let program = bin.join("postgres");
-    let errors = file.try_clone().map_err(Error::io("opening", log))?;
-    let child = user
+    let (file, offset) = open_log(launch.log)?;
+    let program = launch.bin.join("postgres");
+    let errors = file.try_clone().map_err(Error::io("opening", launch.log))?;
+    let child = launch
+        .user
         .command(&program)
         .arg("-D")
-        .arg(data)
+        .arg(launch.data)
+        .arg("-c")
+        .arg(format!("config_file={}", launch.settings.display()))
         .stdin(Stdio::null())
         .stdout(file)
         .stderr(errors)
         .process_group(0)
         .spawn()
         .map_err(Error::io("running", &program))?;
-    wait_ready(data, Some(child), log, offset).await
+    wait_ready(launch.data, Some(child), launch.log, offset).await
 }
 
 /// Ready when `postmaster.pid` says so, which costs no connection.
 async fn wait_ready(data: &Path, mut child: Option<Child>, log: &Path, offset: u64) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        if observe(data)? == Process::Ready {
+        let process = observe(data)?;
+        if process == Process::Ready {
             if let Some(child) = child {
                 reap(child);
             }
             return Ok(());
         }
-        if let Some(child) = &mut child
-            && let Ok(Some(_)) = child.try_wait()
-        {
+        let ended = match &mut child {
+            Some(child) => matches!(child.try_wait(), Ok(Some(_))),
+            None => process == Process::Down,
+        };
+        if ended {
             return Err(Error::Start { reason: reason(log, offset) });
         }
         if Instant::now() > deadline {
@@ -162,7 +177,8 @@ fn is_server_of(pid: Pid, data: &Path) -> bool {
     test_kill_process(pid).is_ok()
 }
 
-fn open_log(log: &Path, user: &OsUser) -> Result<(File, u64)> {
+/// The log is ours: the server has it open and cannot reach its name.
+fn open_log(log: &Path) -> Result<(File, u64)> {
     let length = fs::metadata(log).map(|metadata| metadata.len()).unwrap_or_default();
     let fresh = length > MAX_LOG_BYTES;
     let mut options = OpenOptions::new();
@@ -173,7 +189,6 @@ fn open_log(log: &Path, user: &OsUser) -> Result<(File, u64)> {
         options.append(true);
     }
     let file = options.open(log).map_err(Error::io("opening", log))?;
-    user.own(log)?;
     Ok((file, if fresh { 0 } else { length }))
 }
 

@@ -15,23 +15,33 @@ use super::layout::{self, ClusterFile};
 use super::os_user::OsUser;
 use super::{LocalEngine, run_blocking};
 use crate::{
-    ADMIN_ROLE, DEFAULT_DATABASE, Error, MAINTENANCE_DATABASE, Result, SUPERUSER_GROUP, Version,
-    WRITER_ROLE,
+    ADMIN_ROLE, DEFAULT_DATABASE, Error, MAINTENANCE_DATABASE, Result, SUPERUSER_GROUP,
+    TABLE_OWNER_ROLE, Version, WRITER_ROLE,
 };
 
 /// Part of a template's name: changing what goes into it makes a new one.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
+
+/// Names a template, and the pool of its copies.
+pub(super) fn name(version: &Version) -> String {
+    format!("{}-{REVISION}", version.full)
+}
 
 impl LocalEngine {
     /// A cluster with passwords of its own, durable, in a work directory.
     pub(super) async fn prepare(&self, version: &Version) -> Result<PathBuf> {
         let template = self.ensure_template(version).await?;
         let work = self.layout.work_directory();
+        let prepared = self.copy_template(version, &template, &work).await;
+        self.keep_or_remove(prepared, work)
+    }
+
+    async fn copy_template(&self, version: &Version, template: &Path, work: &Path) -> Result<()> {
         let file = ClusterFile { major: version.major, nonce: Uuid::new_v4() };
-        let (from, to, user) = (template.join("data"), work.clone(), self.user.clone());
+        let (from, to, user) = (template.join("data"), work.to_owned(), self.user.clone());
         let written = file.clone();
         run_blocking(move || {
-            make_owned(&to, &user)?;
+            layout::make_directory(&to, 0o711)?;
             written.write(&to)?;
             copy_tree(&from, &to.join("data"), Some(&user))
         })
@@ -42,22 +52,42 @@ impl LocalEngine {
         });
         let data = work.join("data");
         single_user(&version.bin, &data, &self.user, &statements).await?;
-        run(&version.bin, "initdb", &self.user, &["--sync-only", "-D", &text(&data)]).await?;
-        Ok(work)
+        sync(&version.bin, &data, &self.user).await
     }
 
     async fn ensure_template(&self, version: &Version) -> Result<PathBuf> {
-        let target = self.layout.template(&format!("{}-{REVISION}", version.full));
+        let target = self.layout.template(&name(version));
         if target.exists() {
             return Ok(target);
         }
         let work = self.layout.work_directory();
-        make_owned(&work, &self.user)?;
-        let data = work.join("data");
-        initdb(&version.bin, &data, &self.user).await?;
-        single_user(&version.bin, &data, &self.user, &contents(version.major)).await?;
+        let made = self.make_template(version, &work).await;
+        let work = self.keep_or_remove(made, work)?;
         self.layout.move_into_place(&work, &target)?;
         Ok(target)
+    }
+
+    async fn make_template(&self, version: &Version, work: &Path) -> Result<()> {
+        layout::make_directory(work, 0o711)?;
+        let data = work.join("data");
+        layout::make_directory(&data, 0o700)?;
+        self.user.own(&data)?;
+        initdb(&version.bin, &data, &self.user).await?;
+        single_user(&version.bin, &data, &self.user, &contents(version.major)).await?;
+        sync(&version.bin, &data, &self.user).await
+    }
+
+    /// What failed is not left lying around: it is tried again, and would fill the disk.
+    fn keep_or_remove(&self, result: Result<()>, work: PathBuf) -> Result<PathBuf> {
+        match result {
+            Ok(()) => Ok(work),
+            Err(error) => {
+                if let Err(error) = layout::remove(&work) {
+                    tracing::warn!(%error, "a leftover stays until the next start");
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -74,12 +104,11 @@ async fn initdb(bin: &Path, data: &Path, user: &OsUser) -> Result<()> {
         "--no-sync",
         "--no-instructions",
     ];
-    run(bin, "initdb", user, &arguments).await?;
-    let conf = data.join("postgresql.conf");
-    let mut content = fs::read_to_string(&conf).map_err(Error::io("reading", &conf))?;
-    content
-        .push_str("\ninclude_if_exists 'lakeport.local.conf'\ninclude_if_exists 'lakeport.conf'\n");
-    fs::write(&conf, content).map_err(Error::io("writing", &conf))
+    run(bin, "initdb", user, &arguments).await
+}
+
+async fn sync(bin: &Path, data: &Path, user: &OsUser) -> Result<()> {
+    run(bin, "initdb", user, &["--sync-only", "-D", &text(data)]).await
 }
 
 /// The system roles come before any user's, so that no one can have squatted on their names.
@@ -87,15 +116,16 @@ fn contents(major: u32) -> Vec<String> {
     let mut statements = vec![
         format!("create role {SUPERUSER_GROUP} nologin"),
         format!("grant pg_read_all_data, pg_write_all_data, pg_monitor to {SUPERUSER_GROUP}"),
-        format!("create role {WRITER_ROLE} login"),
+        format!("create role {TABLE_OWNER_ROLE} nologin"),
+        format!("create role {WRITER_ROLE} login in role {TABLE_OWNER_ROLE}"),
         format!("create database {MAINTENANCE_DATABASE}"),
         format!("revoke all on database {MAINTENANCE_DATABASE} from public"),
         format!("create database {DEFAULT_DATABASE}"),
     ];
-    // Owners may index what the writer owns; before 16 a member could become the writer.
+    // Owners may index synced tables; before 16 a member could become the role that owns them.
     if major >= 16 {
         statements.push(format!(
-            "grant {WRITER_ROLE} to {SUPERUSER_GROUP} with inherit true, set false, admin false"
+            "grant {TABLE_OWNER_ROLE} to {SUPERUSER_GROUP} with inherit true, set false, admin false"
         ));
     }
     statements
@@ -157,11 +187,6 @@ fn last_lines(output: &[u8]) -> String {
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-fn make_owned(path: &Path, user: &OsUser) -> Result<()> {
-    layout::make_directory(path, 0o700)?;
-    user.own(path)
 }
 
 /// Copies files and directories with their modes, by reference where the file system can.
