@@ -1,5 +1,7 @@
 """TRIGGERED and CONTINUOUS: the change data feed followed, through crashes, stops and gaps."""
 
+import json
+import subprocess
 from collections.abc import Callable
 
 import pyarrow
@@ -10,7 +12,7 @@ from kit.api import INSTANCES, SYNCED_TABLES, Api
 from kit.delta import DeltaTables
 from kit.login import Login
 from kit.names import unique
-from kit.server import Server
+from kit.server import Server, binary, clean_environment
 from kit.synced import ONLINE, SyncedTable, body_of, make_schema, register
 from kit.waiting import eventually
 
@@ -290,3 +292,40 @@ def test_killed_during_an_update(own_server: Server, delta: DeltaTables) -> None
     table.wait_version(1)
     assert served(login, "shop.synced") == source.rows()
     assert api.ok("GET", f"{pipeline}/updates/{update}")["update"]["state"] == "COMPLETED"
+
+
+# --- lakeport sync run ----------------------------------------------------------------------------
+
+
+def test_the_command_line_follows_a_source(
+    server: Server, instance: dict, source: Source, login: Login
+) -> None:
+    table = f"public.{unique('t')}"
+
+    def run(*options: str) -> dict:
+        target = f"instance:{instance['name']}/databricks_postgres"
+        command = [str(binary()), "sync", "run", "--source", source.location, "--target", target]
+        command += ["--table", table, "--key", "product_id", "--mode", "triggered", *options]
+        environment = clean_environment() | {"DATABRICKS_CONFIG_FILE": str(server.config_file)}
+        done = subprocess.run(
+            [*command, "--output", "json"], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert run()["outcome"] == "loaded"
+    source.merge(products([1, 1000], "merged"))
+    assert run() | {"commit_timestamp_ms": None} == {
+        "outcome": "changed",
+        "version": 1,
+        "commit_timestamp_ms": None,
+        "rows": 101,
+        "inserted": 1,
+        "updated": 1,
+        "deleted": 0,
+        "null_key_rows": 0,
+        "reload": None,
+    }
+    assert run()["outcome"] == "unchanged"
+    assert run("--full-refresh")["reload"] == "a full refresh was asked for"
+    assert served(login, table) == source.rows()
