@@ -7,6 +7,7 @@ from kit.api import PIPELINES, SYNCED_TABLES, UNITY, Api
 from kit.waiting import eventually
 
 ONLINE = "SYNCED_TABLE_ONLINE_NO_PENDING_UPDATE"
+FOLLOWING = "SYNCED_TABLE_ONLINE_CONTINUOUS_UPDATE"
 FAILED = ("SYNCED_TABLE_OFFLINE_FAILED", "SYNCED_TABLE_ONLINE_PIPELINE_FAILED")
 
 
@@ -41,9 +42,18 @@ class SyncedTable:
 
     @classmethod
     def create(
-        cls, api: Api, name: str, instance: str, source: str, keys: list[str]
+        cls,
+        api: Api,
+        name: str,
+        instance: str,
+        source: str,
+        keys: list[str],
+        policy: str = "SNAPSHOT",
+        **spec: Any,
     ) -> "SyncedTable":
-        api.ok("POST", SYNCED_TABLES, body_of(name, instance, source, keys))
+        body = body_of(name, instance, source, keys, policy)
+        body["spec"] |= spec
+        api.ok("POST", SYNCED_TABLES, body)
         return cls(api, name)
 
     def get(self) -> dict[str, Any]:
@@ -55,16 +65,32 @@ class SyncedTable:
     def wait_online(self) -> dict[str, Any]:
         return self._wait(lambda status: status["detailed_state"] == ONLINE, "is online")
 
+    def wait_following(self) -> dict[str, Any]:
+        return self._wait(lambda status: status["detailed_state"] == FOLLOWING, "follows")
+
+    def wait_version(self, version: int) -> dict[str, Any]:
+        def is_there(status: dict[str, Any]) -> bool:
+            applied = status.get("last_sync", {}).get("delta_table_sync_info", {})
+            return applied.get("delta_commit_version") == version
+
+        return self._wait(is_there, f"has version {version}")
+
     def wait_failed(self) -> dict[str, Any]:
         return self._wait(lambda status: status["detailed_state"] in FAILED, "has failed")
 
     def _wait(self, until: Any, what: str) -> dict[str, Any]:
         return eventually(self.status, f"{self.name} {what}", until=until, deadline=90)
 
-    def refresh(self) -> dict[str, Any]:
+    @property
+    def pipeline(self) -> str:
+        return f"{PIPELINES}/{self.status()['pipeline_id']}"
+
+    def start_update(self, **request: Any) -> str:
+        return self.api.ok("POST", f"{self.pipeline}/updates", request)["update_id"]
+
+    def refresh(self, **request: Any) -> dict[str, Any]:
         """Starts an update of its pipeline and waits for its end."""
-        pipeline = f"{PIPELINES}/{self.status()['pipeline_id']}"
-        update = self.api.ok("POST", f"{pipeline}/updates", {})["update_id"]
+        pipeline, update = self.pipeline, self.start_update(**request)
         return eventually(
             lambda: self.api.ok("GET", f"{pipeline}/updates/{update}")["update"],
             f"update {update} of {self.name} ends",

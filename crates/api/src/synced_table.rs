@@ -72,6 +72,8 @@ pub struct NewPipelineSpec {
 #[serde(default)]
 pub struct SyncedTableStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub continuous_update_status: Option<ContinuousUpdateStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detailed_state: Option<SyncedTableState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_status: Option<FailedStatus>,
@@ -183,6 +185,17 @@ pub struct TriggeredUpdateStatus {
     pub timestamp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub triggered_update_progress: Option<PipelineProgress>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContinuousUpdateStatus {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_pipeline_sync_progress: Option<PipelineProgress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_processed_commit_version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

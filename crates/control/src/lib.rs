@@ -39,7 +39,7 @@ pub use page::Page;
 pub use progress::{Progress, RunProgress};
 pub use ready::Ready;
 pub use sync_runner::{
-    ColumnInspection, Inspection, RunError, RunOutcome, SnapshotRun, SyncRunner,
+    ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, SyncRun, SyncRunner,
 };
 
 pub type Result<T> = std::result::Result<T, Error>;

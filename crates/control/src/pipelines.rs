@@ -9,7 +9,7 @@ use lakeport_store::{PipelineUpdate, SyncedTable};
 use uuid::Uuid;
 
 use crate::page::PageRequest;
-use crate::synced_table_wire::state_name;
+use crate::synced_table_wire::{Policy, policy_of, state_name};
 use crate::{Control, Error, Page, Result};
 
 const LATEST_UPDATES: i64 = 5;
@@ -52,7 +52,13 @@ impl Control {
         let cause = request.cause.as_deref().unwrap_or("API_CALL");
         let full = request.full_refresh.unwrap_or_default()
             || request.full_refresh_selection.as_ref().is_some_and(|list| !list.is_empty());
-        let update = self.store.add_update(table.pipeline_id, cause, full).await?;
+        let pipeline = table.pipeline_id;
+        // A continuous pipeline has one update, which never ends by itself.
+        let update = if policy_of(&table) == Policy::Continuous {
+            self.store.replace_updates(pipeline, cause, full).await?
+        } else {
+            self.store.add_update(pipeline, cause, full).await?
+        };
         self.wake.notify_one();
         Ok(update.id.to_string())
     }

@@ -1,6 +1,7 @@
 //! What the control plane needs of a sync engine. Declared here, so that nothing in this crate compiles
 //! Arrow.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +16,8 @@ use crate::progress::RunProgress;
 pub struct Inspection {
     pub version: i64,
     pub columns: Vec<ColumnInspection>,
+    /// The table's properties, as they are set in its metadata.
+    pub properties: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -26,7 +29,11 @@ pub struct ColumnInspection {
 }
 
 /// One run: make the table equal to the source's current version.
-pub struct SnapshotRun {
+#[derive(Clone)]
+pub struct SyncRun {
+    pub mode: RunMode,
+    /// Read the whole source, even if nothing seems to have changed.
+    pub full_refresh: bool,
     pub source: DeltaLocation,
     /// Name of the source, for messages.
     pub source_name: String,
@@ -34,8 +41,16 @@ pub struct SnapshotRun {
     pub schema: String,
     pub table: String,
     pub primary_key: Vec<String>,
-    /// Compare every row, even if the source's version is the one that was applied.
-    pub full_refresh: bool,
+    /// Of rows with one primary key, the one that is greatest in this column is kept.
+    pub timeseries_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunMode {
+    /// The whole source is read and compared.
+    Snapshot,
+    /// The source's change data feed is read.
+    Changes,
 }
 
 #[derive(Debug, Clone)]
@@ -45,8 +60,19 @@ pub struct RunOutcome {
     pub rows: u64,
     /// One sentence about what was done.
     pub summary: String,
+    pub kind: RunKind,
     /// Rows left out, which people should know of.
     pub warning: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunKind {
+    /// The table holds the version already.
+    Unchanged,
+    /// Changes were applied.
+    Changed,
+    /// The whole source was read.
+    Loaded,
 }
 
 #[derive(Debug, Clone)]
@@ -61,12 +87,21 @@ pub struct RunError {
 pub trait SyncRunner: Send + Sync {
     async fn inspect(&self, source: &DeltaLocation) -> Result<Inspection, RunError>;
 
-    async fn snapshot(
+    async fn run(
         &self,
-        run: SnapshotRun,
+        run: SyncRun,
         progress: Arc<RunProgress>,
         cancel: CancellationToken,
     ) -> Result<RunOutcome, RunError>;
+
+    /// Waits for a version after this one, for some time. Returns too if none has come: a table that
+    /// was replaced has no next version.
+    async fn next_commit(
+        &self,
+        source: &DeltaLocation,
+        version: i64,
+        cancel: CancellationToken,
+    ) -> Result<(), RunError>;
 
     /// Drops the table and what is known of it, or only the latter.
     async fn release(

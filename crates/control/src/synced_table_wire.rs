@@ -1,8 +1,8 @@
 //! A synced table as clients see it.
 
 use lakeport_api::synced_table::{
-    DeltaTableSyncInfo, FailedStatus, PipelineProgress, ProvisioningState, ProvisioningStatus,
-    SyncPosition, TriggeredUpdateStatus,
+    ContinuousUpdateStatus, DeltaTableSyncInfo, FailedStatus, PipelineProgress, ProvisioningState,
+    ProvisioningStatus, SyncPosition, TriggeredUpdateStatus,
 };
 use lakeport_api::{SyncedDatabaseTable, SyncedTableState, SyncedTableStatus};
 use lakeport_store::{AppliedVersion, SyncedTable};
@@ -14,6 +14,30 @@ pub(crate) fn state_name(state: SyncedTableState) -> String {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::from("SYNCED_TABLED_OFFLINE"),
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Snapshot,
+    Triggered,
+    Continuous,
+}
+
+impl Policy {
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "SNAPSHOT" => Self::Snapshot,
+            "TRIGGERED" => Self::Triggered,
+            "CONTINUOUS" => Self::Continuous,
+            _ => return None,
+        })
+    }
+}
+
+/// The stored request was checked when it came.
+pub(crate) fn policy_of(table: &SyncedTable) -> Policy {
+    let name = table.request.pointer("/spec/scheduling_policy").and_then(|name| name.as_str());
+    name.and_then(Policy::of).unwrap_or(Policy::Snapshot)
 }
 
 pub(crate) fn to_wire(
@@ -57,6 +81,13 @@ fn status(table: &SyncedTable, progress: Option<PipelineProgress>) -> SyncedTabl
         State::OfflineFailed | State::OnlinePipelineFailed | State::Offline => {
             status.failed_status =
                 Some(FailedStatus { last_processed_commit_version: version, timestamp: finished });
+        }
+        _ if policy_of(table) == Policy::Continuous => {
+            status.continuous_update_status = Some(ContinuousUpdateStatus {
+                initial_pipeline_sync_progress: progress,
+                last_processed_commit_version: version,
+                timestamp: finished,
+            });
         }
         _ => {
             status.triggered_update_status = Some(TriggeredUpdateStatus {

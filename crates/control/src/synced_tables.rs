@@ -8,7 +8,7 @@ use lakeport_pg::QualifiedName;
 use lakeport_store::{Instance, NewSyncedTable};
 
 use crate::page::PageRequest;
-use crate::synced_table_wire::{state_name, to_wire};
+use crate::synced_table_wire::{Policy, state_name, to_wire};
 use crate::target::check_place;
 use crate::{Control, Error, Inspection, Page, Result};
 
@@ -129,7 +129,8 @@ impl Control {
         let inspection = self.runner.inspect(&location).await.map_err(|error| {
             Error::invalid("spec.source_table_full_name", format!("{name}: {}", error.message))
         })?;
-        check_key(spec, &inspection)
+        check_key(spec, &inspection)?;
+        check_feed(spec, &name, &inspection)
     }
 
     /// The database and the schema must be there or be asked for, and the table must be free.
@@ -215,30 +216,23 @@ fn taken(name: &str) -> Error {
     Error::already_exists(format!("synced table \"{name}\" already exists"))
 }
 
+/// The table property without which a source has no changes to follow.
+const CHANGE_DATA_FEED: &str = "delta.enableChangeDataFeed";
+
 fn check_spec(spec: &SyncedTableSpec) -> Result<()> {
-    match spec.scheduling_policy.as_deref() {
-        Some("SNAPSHOT") => {}
-        Some(policy @ ("TRIGGERED" | "CONTINUOUS")) => {
-            return Err(Error::unsupported(format!(
-                "spec.scheduling_policy: {policy} is not supported; use SNAPSHOT and start an update \
-                 of the pipeline when the source has changed"
-            )));
-        }
-        Some(other) => {
-            return Err(Error::invalid(
-                "spec.scheduling_policy",
-                format!("\"{other}\" is not one of SNAPSHOT, TRIGGERED, CONTINUOUS"),
-            ));
-        }
-        None => {
-            return Err(Error::invalid("spec.scheduling_policy", "it is missing; set SNAPSHOT"));
-        }
+    let field = "spec.scheduling_policy";
+    let Some(policy) = spec.scheduling_policy.as_deref() else {
+        let problem = "it is missing; set SNAPSHOT, TRIGGERED or CONTINUOUS";
+        return Err(Error::invalid(field, problem));
+    };
+    if Policy::of(policy).is_none() {
+        let problem = format!("\"{policy}\" is not one of SNAPSHOT, TRIGGERED, CONTINUOUS");
+        return Err(Error::invalid(field, problem));
     }
     if spec.source_table_full_name.as_deref().unwrap_or_default().is_empty() {
         return Err(Error::invalid("spec.source_table_full_name", "it is missing"));
     }
     let unsupported = [
-        ("spec.timeseries_key", spec.timeseries_key.is_some()),
         ("spec.existing_pipeline_id", spec.existing_pipeline_id.is_some()),
         ("spec.type_overrides", spec.type_overrides.as_ref().is_some_and(|list| !list.is_empty())),
     ];
@@ -246,6 +240,23 @@ fn check_spec(spec: &SyncedTableSpec) -> Result<()> {
         Some((field, _)) => Err(Error::unsupported(format!("{field}: it is not supported"))),
         None => Ok(()),
     }
+}
+
+/// What follows changes needs a source that records them.
+fn check_feed(spec: &SyncedTableSpec, source: &TableName, inspection: &Inspection) -> Result<()> {
+    let policy = spec.scheduling_policy.as_deref().unwrap_or_default();
+    let on = inspection.properties.get(CHANGE_DATA_FEED);
+    let on = on.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if on || Policy::of(policy) == Some(Policy::Snapshot) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "spec.scheduling_policy",
+        format!(
+            "{policy} needs the change data feed of {source}; set the table property \
+             {CHANGE_DATA_FEED} = true, or use SNAPSHOT"
+        ),
+    ))
 }
 
 fn check_key(spec: &SyncedTableSpec, inspection: &Inspection) -> Result<()> {
@@ -261,6 +272,12 @@ fn check_key(spec: &SyncedTableSpec, inspection: &Inspection) -> Result<()> {
         if key[..index].contains(column) {
             return Err(Error::invalid(field, format!("\"{column}\" is named twice")));
         }
+    }
+    if let Some(column) = spec.timeseries_key.as_deref()
+        && !inspection.columns.iter().any(|known| known.name == column)
+    {
+        let problem = format!("the source has no column \"{column}\"");
+        return Err(Error::invalid("spec.timeseries_key", problem));
     }
     Ok(())
 }

@@ -9,13 +9,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lakeport_catalog::DeltaLocation;
 use lakeport_control::{
-    ColumnInspection, Inspection, RunError, RunOutcome, RunProgress, SnapshotRun, SyncRunner,
+    ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, RunProgress, SyncRun,
+    SyncRunner,
 };
 use lakeport_sync::{Job, Kind, Options, Outcome, Phase, Progress, Source, TableName};
 use tokio_util::sync::CancellationToken;
 
 /// How often progress is passed on.
 const PROGRESS_TICK: Duration = Duration::from_millis(200);
+
+/// How long a next commit is waited for before the whole table is looked at again.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(15);
 
 /// SQLSTATE of a relation that no sync has made.
 const DUPLICATE_TABLE: &str = "42P07";
@@ -32,12 +36,16 @@ impl SyncRunner for Syncs {
             nullable: column.nullable,
             comment: column.comment,
         });
-        Ok(Inspection { version: found.version, columns: columns.collect() })
+        Ok(Inspection {
+            version: found.version,
+            columns: columns.collect(),
+            properties: found.properties,
+        })
     }
 
-    async fn snapshot(
+    async fn run(
         &self,
-        run: SnapshotRun,
+        run: SyncRun,
         progress: Arc<RunProgress>,
         cancel: CancellationToken,
     ) -> Result<RunOutcome, RunError> {
@@ -46,10 +54,19 @@ impl SyncRunner for Syncs {
             target: run.target,
             table: TableName { schema: run.schema, table: run.table },
             primary_key: run.primary_key,
-            options: Options { force: run.full_refresh, ..Options::default() },
+            options: Options {
+                force: run.full_refresh,
+                timeseries_key: run.timeseries_key,
+                ..Options::default()
+            },
         };
         let inner = Progress::default();
-        let work = lakeport_sync::snapshot(&job, &inner, &cancel);
+        let work = async {
+            match run.mode {
+                RunMode::Snapshot => lakeport_sync::snapshot(&job, &inner, &cancel).await,
+                RunMode::Changes => lakeport_sync::changes(&job, &inner, &cancel).await,
+            }
+        };
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -60,6 +77,17 @@ impl SyncRunner for Syncs {
                 () = tokio::time::sleep(PROGRESS_TICK) => copy_progress(&inner, &progress),
             }
         }
+    }
+
+    async fn next_commit(
+        &self,
+        source: &DeltaLocation,
+        version: i64,
+        cancel: CancellationToken,
+    ) -> Result<(), RunError> {
+        let source = to_source(source);
+        let seen = lakeport_sync::next_commit(&source, version, COMMIT_PATIENCE, &cancel).await;
+        seen.map(|_| ()).map_err(run_error)
     }
 
     async fn release(
@@ -102,20 +130,28 @@ fn copy_progress(from: &Progress, to: &RunProgress) {
 
 fn to_outcome(outcome: Outcome) -> RunOutcome {
     let Outcome { version, rows, inserted, updated, deleted, .. } = outcome;
-    let summary = match outcome.kind {
+    let kind = match outcome.kind {
+        Kind::Unchanged => RunKind::Unchanged,
+        Kind::Changed => RunKind::Changed,
+        Kind::Loaded | Kind::Refreshed => RunKind::Loaded,
+    };
+    let mut summary = match outcome.kind {
         Kind::Loaded => format!("Version {version} was loaded: {rows} rows."),
-        Kind::Refreshed => format!(
+        Kind::Refreshed | Kind::Changed => format!(
             "Version {version} was applied: {inserted} rows inserted, {updated} updated, {deleted} \
              deleted; {rows} rows."
         ),
         Kind::Unchanged => format!("Version {version} was applied already: {rows} rows."),
     };
+    if let Some(reload) = &outcome.reload {
+        summary.push_str(&format!(" The whole source was read, because {reload}."));
+    }
     let warning = (outcome.null_key_rows > 0).then(|| {
         format!("{} rows with NULL in the primary key were left out.", outcome.null_key_rows)
     });
     let committed_at =
         outcome.commit_timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    RunOutcome { version, committed_at, rows, summary, warning }
+    RunOutcome { version, committed_at, rows, summary, kind, warning }
 }
 
 fn run_error(error: lakeport_sync::Error) -> RunError {

@@ -23,7 +23,7 @@ pub use lease::{Lease, LeaseTaken};
 pub use principals::Principal;
 pub use settings::SigningKeyRow;
 pub use synced_tables::{
-    AppliedVersion, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
+    AppliedVersion, DueSyncedTable, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
 };
 pub use unity::{UnityCatalog, UnitySchema, UnityTable};
 

@@ -62,6 +62,16 @@ pub struct PipelineUpdate {
     pub full_refresh: bool,
     pub created_at: Timestamp,
     pub finished_at: Option<Timestamp>,
+    /// When its first run has succeeded.
+    pub refreshed_at: Option<Timestamp>,
+}
+
+/// A synced table with something to do.
+#[derive(Debug, Clone, Copy)]
+pub struct DueSyncedTable {
+    pub id: Uuid,
+    /// It is loaded and follows its source, which takes long and costs little.
+    pub follows: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,7 +89,8 @@ pub struct PipelineEvent {
 const TABLE: &str = "name, id, pipeline_id, instance_uid, database_name, schema_name, table_name, \
                      creator, created_at, request, deleted_at, purge_data, state, message, attempts, \
                      applied_version, applied_commit_at, applied_started_at, applied_finished_at";
-const UPDATE: &str = "seq, id, pipeline_id, state, cause, full_refresh, created_at, finished_at";
+const UPDATE: &str = "seq, id, pipeline_id, state, cause, full_refresh, created_at, finished_at, \
+                      refreshed_at";
 const CANCEL: &str = "update pipeline_updates set state = 'CANCELED', finished_at = now()
                       where pipeline_id = $1 and finished_at is null";
 const EVENT: &str = "seq, id, pipeline_id, update_id, at, level, event_type, message";
@@ -126,6 +137,7 @@ impl From<&Row> for PipelineUpdate {
             full_refresh: row.get(5),
             created_at: row.get(6),
             finished_at: row.get(7),
+            refreshed_at: row.get(8),
         }
     }
 }
@@ -296,9 +308,50 @@ impl Store {
         Ok(())
     }
 
+    /// Records that a pass has to wait for something else; that is no failed attempt.
+    pub async fn hold_synced_table(&self, id: Uuid, message: &str, delay: Duration) -> Result<()> {
+        self.connection()
+            .await?
+            .execute(
+                "update synced_tables
+                 set message = $2, next_attempt = now() + $3 * interval '1 second' where id = $1",
+                &[&id, &message, &delay.as_secs_f64()],
+            )
+            .await?;
+        Ok(())
+    }
+
     /// Ends an update that succeeded, with the version that it made visible.
     pub async fn complete_update(
         &self,
+        table: Uuid,
+        update: Uuid,
+        applied: &AppliedVersion,
+        state: &str,
+        message: &str,
+    ) -> Result<()> {
+        let end = "update pipeline_updates
+                   set state = 'COMPLETED', finished_at = now(), refreshed_at = now() where id = $1";
+        self.record_applied(end, table, update, applied, state, message).await
+    }
+
+    /// Records the version that an update has made visible; the update goes on.
+    pub async fn advance_update(
+        &self,
+        table: Uuid,
+        update: Uuid,
+        applied: &AppliedVersion,
+        state: &str,
+        message: &str,
+    ) -> Result<()> {
+        let go_on = "update pipeline_updates set refreshed_at = now()
+                     where id = $1 and refreshed_at is null";
+        self.record_applied(go_on, table, update, applied, state, message).await
+    }
+
+    async fn record_applied(
+        &self,
+        update_statement: &str,
         table: Uuid,
         update: Uuid,
         applied: &AppliedVersion,
@@ -324,13 +377,7 @@ impl Store {
                 ],
             )
             .await?;
-        transaction
-            .execute(
-                "update pipeline_updates set state = 'COMPLETED', finished_at = now()
-                 where id = $1 and finished_at is null",
-                &[&update],
-            )
-            .await?;
+        transaction.execute(update_statement, &[&update]).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -363,12 +410,19 @@ impl Store {
     }
 
     /// Synced tables of the node that have an unfinished update, or are to be deleted, and may try now.
-    pub async fn due_synced_tables(&self, node: Uuid) -> Result<Vec<Uuid>> {
+    pub async fn due_synced_tables(&self, node: Uuid) -> Result<Vec<DueSyncedTable>> {
         let rows = self
             .connection()
             .await?
             .query(
-                "select s.id from synced_tables s join instances i on i.uid = s.instance_uid
+                "select s.id,
+                     s.deleted_at is null and s.applied_version is not null
+                     and coalesce(s.request -> 'spec' ->> 'scheduling_policy' = 'CONTINUOUS', false)
+                     and not exists (
+                         select from pipeline_updates u
+                         where u.pipeline_id = s.pipeline_id and u.finished_at is null
+                           and u.full_refresh and u.refreshed_at is null)
+                 from synced_tables s join instances i on i.uid = s.instance_uid
                  where i.node_id = $1 and s.next_attempt <= now()
                    and (s.deleted_at is not null or exists (
                        select from pipeline_updates u
@@ -377,7 +431,31 @@ impl Store {
                 &[&node],
             )
             .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        Ok(rows.iter().map(|row| DueSyncedTable { id: row.get(0), follows: row.get(1) }).collect())
+    }
+
+    /// Adds an update in the place of those that have not ended.
+    pub async fn replace_updates(
+        &self,
+        pipeline: Uuid,
+        cause: &str,
+        full_refresh: bool,
+    ) -> Result<PipelineUpdate> {
+        let row = self
+            .connection()
+            .await?
+            .query_one(
+                &format!(
+                    "with ended as (
+                         update pipeline_updates set state = 'CANCELED', finished_at = now()
+                         where pipeline_id = $2 and finished_at is null)
+                     insert into pipeline_updates (id, pipeline_id, state, cause, full_refresh)
+                     values ($1, $2, 'QUEUED', $3, $4) returning {UPDATE}"
+                ),
+                &[&Uuid::new_v4(), &pipeline, &cause, &full_refresh],
+            )
+            .await?;
+        Ok(PipelineUpdate::from(&row))
     }
 
     pub async fn add_update(
@@ -435,6 +513,24 @@ impl Store {
             )
             .await?;
         Ok(row.as_ref().map(PipelineUpdate::from))
+    }
+
+    /// Whether work on the update should go on: it has not been ended, its table is not to be deleted,
+    /// and the instance is in the state in which it can be written.
+    pub async fn is_wanted(&self, update: Uuid, instance_state: &str) -> Result<bool> {
+        let row = self
+            .connection()
+            .await?
+            .query_opt(
+                "select from pipeline_updates u
+                 join synced_tables s on s.pipeline_id = u.pipeline_id
+                 join instances i on i.uid = s.instance_uid
+                 where u.id = $1 and u.finished_at is null and s.deleted_at is null
+                   and i.state = $2",
+                &[&update, &instance_state],
+            )
+            .await?;
+        Ok(row.is_some())
     }
 
     /// At most `limit` updates older than `before`, the newest first.

@@ -49,6 +49,12 @@ pub enum SourceProblem {
     Corrupt,
     /// The store did not answer, or refused.
     Unavailable,
+    /// The change data feed is, or was, not switched on.
+    FeedOff,
+    /// A part of the log or of the change data that is needed was removed.
+    FeedLost,
+    /// Another table stands at the location now, or this one was set back.
+    Replaced,
 }
 
 impl Error {
@@ -56,6 +62,13 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> String {
         self.to_string()
+    }
+
+    /// Whether the changes are out of reach, while the whole table is not.
+    #[must_use]
+    pub fn heals_by_reload(&self) -> bool {
+        use SourceProblem::{FeedLost, FeedOff, Replaced};
+        matches!(self, Self::Source { problem: FeedLost | FeedOff | Replaced, .. })
     }
 
     #[must_use]

@@ -57,6 +57,12 @@ pub struct Options {
     pub force: bool,
     /// Files read at once; the machine's cores when absent.
     pub readers: Option<usize>,
+    /// Where several source rows have one primary key, the one that is greatest here is kept.
+    pub timeseries_key: Option<String>,
+    /// A change run in which more than this share of the table's rows changes loads the table anew.
+    pub reload_share: f64,
+    /// A change run that cannot reach the changes loads the table anew instead of failing.
+    pub reload_on_gap: bool,
 }
 
 impl Default for Options {
@@ -66,6 +72,9 @@ impl Default for Options {
             null_bytes: NullBytes::Fail,
             force: false,
             readers: None,
+            timeseries_key: None,
+            reload_share: 0.1,
+            reload_on_gap: false,
         }
     }
 }
@@ -93,6 +102,40 @@ pub struct Outcome {
     /// Source rows that were left out, because a part of their key is NULL.
     pub null_key_rows: u64,
     pub kind: Kind,
+    /// Why a change run has loaded the table anew, if it has.
+    pub reload: Option<Reload>,
+}
+
+/// Why changes were not applied one by one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reload {
+    /// It was asked for.
+    Asked,
+    /// More changed than is worth applying.
+    TooManyChanges { changes: u64, rows: u64 },
+    /// The changes do not add up to one row a key; only the whole table tells what is right.
+    Unclear { keys: u64 },
+    /// The newest row of a key is gone, and the changes do not tell which one is newest now.
+    NewestDeleted { keys: u64 },
+    /// The changes were out of reach.
+    Gap(String),
+}
+
+impl fmt::Display for Reload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked => write!(f, "a full refresh was asked for"),
+            Self::TooManyChanges { changes, rows } => {
+                write!(f, "{changes} changes are too many for a table of {rows} rows")
+            }
+            Self::Unclear { keys } => {
+                write!(f, "the changes of {keys} keys do not add up to one row each")
+            }
+            Self::NewestDeleted { keys } => write!(f, "the newest row of {keys} keys was deleted"),
+            Self::Gap(problem) => write!(f, "{problem}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +144,8 @@ pub enum Kind {
     Loaded,
     /// The table was there and got the differences.
     Refreshed,
+    /// The table was there and got the changes of the source's change data feed.
+    Changed,
     /// The table already holds the source's version.
     Unchanged,
 }

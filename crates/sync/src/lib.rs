@@ -4,7 +4,7 @@
 //! visible together with its position. Never: who may sync what, when, or where a name points to; it
 //! gets a location and a role, and knows nothing of instances or catalogs.
 //!
-//! [`snapshot`] in `run.rs` is the place to start reading.
+//! [`snapshot`] and [`changes`] in `run.rs` are the place to start reading.
 
 mod copy;
 mod error;
@@ -15,8 +15,8 @@ mod source;
 mod target;
 
 pub use error::{Error, SourceProblem};
-pub use job::{Job, Kind, NullBytes, Options, Outcome, Source, TableName};
+pub use job::{Job, Kind, NullBytes, Options, Outcome, Reload, Source, TableName};
 pub use progress::{Phase, Progress};
-pub use run::{applied, drop_target, forget_target, inspect, snapshot};
+pub use run::{applied, changes, drop_target, forget_target, inspect, next_commit, snapshot};
 pub use source::{Column, Inspection};
 pub use target::Position;

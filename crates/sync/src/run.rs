@@ -4,16 +4,33 @@
 //! table as it was: all that it shows is committed in one transaction, together with its position.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 
-use crate::copy::{RowEncoder, RowStream};
+use crate::copy::{ChangeWork, RowEncoder, RowStream, change_stream};
 use crate::error::{Error, SourceProblem};
-use crate::job::{Job, Kind, Outcome, Source, TableName};
+use crate::job::{Job, Kind, Outcome, Reload, Source, TableName};
 use crate::progress::{Phase, Progress};
-use crate::source::{Inspection, SourceTable};
-use crate::target::{Changes, Layout, NewPosition, Position, State, Target, load, refresh};
+use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
+use crate::target::{
+    Applied, Changes, Layout, NewPosition, Position, State, Step, Target, apply_changes, load,
+    refresh, stage_changes, worthwhile,
+};
+
+/// How a table that is there follows its source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// All rows are read, and the differences applied.
+    Whole,
+    /// The change data feed is read and applied.
+    Feed,
+}
+
+/// Looks for a new commit are this far apart at first, and grow rarer.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const RAREST_LOOK: Duration = Duration::from_secs(1);
 
 /// What a Delta location holds now; reads only the log.
 pub async fn inspect(source: &Source) -> Result<Inspection, Error> {
@@ -33,12 +50,60 @@ pub async fn snapshot(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Outcome, Error> {
+    follow(job, Way::Whole, progress, cancel).await
+}
+
+/// Makes the target table equal to the source's current version by the changes since the version that
+/// it holds, in one transaction. A table that is not there yet is loaded; so is one of which too much
+/// has changed, and the outcome says so.
+pub async fn changes(
+    job: &Job,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Outcome, Error> {
+    follow(job, Way::Feed, progress, cancel).await
+}
+
+/// Waits until the source has a version after `version`, or `patience` is over: a table that was
+/// replaced has no next version. Gives whether there is one.
+pub async fn next_commit(
+    source: &Source,
+    version: i64,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<bool, Error> {
+    let deadline = tokio::time::Instant::now() + patience;
+    let wanted = source.clone();
+    let open = move || Watch::new(&wanted, version.saturating_add(1)).map(Arc::new);
+    let watch = until(cancel, blocking(source, open)).await?;
+    let mut pause = FIRST_LOOK;
+    loop {
+        let look = Arc::clone(&watch);
+        if until(cancel, blocking(source, move || look.is_there())).await? {
+            return Ok(true);
+        }
+        if tokio::time::Instant::now() + pause > deadline {
+            return Ok(false);
+        }
+        let sleep = async { Ok(tokio::time::sleep(pause).await) };
+        until(cancel, sleep).await?;
+        pause = (pause * 3 / 2).min(RAREST_LOOK);
+    }
+}
+
+async fn follow(
+    job: &Job,
+    way: Way,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Outcome, Error> {
     let source = until(cancel, open(&job.source)).await?;
     progress.start(source.version());
-    let layout = Layout::of(source.columns(), &job.primary_key)?;
+    let layout =
+        Layout::of(source.columns(), &job.primary_key, job.options.timeseries_key.as_deref())?;
 
     let mut target = until(cancel, Target::open(&job.target, &job.table)).await?;
-    let outcome = until(cancel, bring_up(&mut target, &source, &layout, job, progress)).await;
+    let outcome = until(cancel, bring_up(&mut target, &source, &layout, job, way, progress)).await;
     if matches!(outcome, Err(Error::Cancelled)) {
         target.interrupt().await;
     }
@@ -69,6 +134,7 @@ async fn bring_up(
     source: &Arc<SourceTable>,
     layout: &Layout,
     job: &Job,
+    way: Way,
     progress: &Progress,
 ) -> Result<Outcome, Error> {
     target.prepare().await?;
@@ -80,9 +146,105 @@ async fn bring_up(
             if is_current(&position, source) && !job.options.force {
                 return Ok(unchanged(source, &position));
             }
-            differential(target, source, layout, &changes, job, progress).await
+            let reload = match (way, job.options.force) {
+                (Way::Whole, _) => None,
+                (Way::Feed, true) => Some(Reload::Asked),
+                (Way::Feed, false) => {
+                    let work = Work { target, source, layout, changes: &changes, job, progress };
+                    match work.follow_feed(&position).await? {
+                        Followed::Done(outcome) => return Ok(*outcome),
+                        Followed::Reload(reload) => Some(reload),
+                    }
+                }
+            };
+            let outcome = differential(target, source, layout, &changes, job, progress).await?;
+            Ok(Outcome { reload, ..outcome })
         }
     }
+}
+
+/// What following the feed has come to.
+enum Followed {
+    Done(Box<Outcome>),
+    /// Nothing was applied.
+    Reload(Reload),
+}
+
+/// All that a run works with.
+struct Work<'a> {
+    target: &'a mut Target,
+    source: &'a Arc<SourceTable>,
+    layout: &'a Layout,
+    changes: &'a Changes,
+    job: &'a Job,
+    progress: &'a Progress,
+}
+
+impl Work<'_> {
+    async fn follow_feed(self, before: &Position) -> Result<Followed, Error> {
+        let gap = self.job.options.reload_on_gap;
+        match self.read_feed(before).await {
+            Err(error) if gap && error.heals_by_reload() => {
+                Ok(Followed::Reload(Reload::Gap(error.message())))
+            }
+            followed => followed,
+        }
+    }
+
+    async fn read_feed(self, before: &Position) -> Result<Followed, Error> {
+        let Self { target, source, layout, changes, job, progress } = self;
+        let (table, applied) = (Arc::clone(source), before.clone());
+        let open = move || Feed::open(&table, applied.version, &applied.source_table_id);
+        let feed = blocking(&job.source, open).await?;
+        let share = job.options.reload_share;
+        // An update is two changes.
+        let limit = worthwhile(before, share).saturating_mul(2);
+        let rows = change_rows(feed, layout, job, limit, progress);
+        let counts = stage_changes(target, layout, rows).await?;
+        if counts.rows > limit {
+            let too_many = Reload::TooManyChanges { changes: counts.rows / 2, rows: before.rows };
+            return Ok(Followed::Reload(too_many));
+        }
+        let position = position(source);
+        let step = Step { changes, counts, before, position: &position, share };
+        Ok(match apply_changes(target, layout, &step, progress).await? {
+            Applied::Reload(reload) => Followed::Reload(reload),
+            Applied::Done(found) => Followed::Done(Box::new(Outcome {
+                rows: found.counts.rows,
+                inserted: found.inserted,
+                updated: found.updated,
+                deleted: found.deleted,
+                null_key_rows: found.counts.null_key_rows,
+                ..outcome(source, Kind::Changed)
+            })),
+        })
+    }
+}
+
+fn change_rows(
+    feed: Feed,
+    layout: &Layout,
+    job: &Job,
+    limit: u64,
+    progress: &Progress,
+) -> RowStream {
+    let work = ChangeWork {
+        feed,
+        table: job.table.to_string(),
+        columns: encoded(layout),
+        key: layout.key.clone(),
+        nul: job.options.null_bytes,
+        // Which row of a key has gone is only told by all its columns.
+        whole: layout.newest_by.is_some(),
+        limit,
+        progress: progress.clone(),
+    };
+    change_stream(work, &job.options)
+}
+
+fn encoded(layout: &Layout) -> Vec<(String, ColumnType)> {
+    let columns = layout.columns.iter();
+    columns.map(|column| (column.name.clone(), column.column_type)).collect()
 }
 
 async fn first_load(
@@ -136,6 +298,7 @@ fn outcome(source: &SourceTable, kind: Kind) -> Outcome {
         deleted: 0,
         null_key_rows: 0,
         kind,
+        reload: None,
     }
 }
 
@@ -161,10 +324,9 @@ async fn rows(
     let listed = Arc::clone(source);
     let files = blocking(&job.source, move || listed.files()).await?;
     progress.expect_rows(files.iter().map(|file| file.rows()).sum());
-    let columns = layout.columns.iter();
-    let columns = columns.map(|column| (column.name.clone(), column.column_type)).collect();
     let table = job.table.to_string();
-    let encoder = RowEncoder::new(table, columns, layout.key.clone(), job.options.null_bytes);
+    let encoder =
+        RowEncoder::new(table, encoded(layout), layout.key.clone(), job.options.null_bytes);
     Ok(RowStream::new(Arc::clone(source), files, encoder, &job.options, progress.clone()))
 }
 

@@ -79,7 +79,10 @@ def head(name, fields, features=(), configuration=None):
         "createdTime": 0,
     }
     (path(name) / "_delta_log").mkdir(parents=True, exist_ok=True)
-    return [{"protocol": protocol(*features)}, {"metaData": metadata}]
+    used = protocol(*features)
+    if "writerFeatures" in used and "delta.enableChangeDataFeed" in metadata["configuration"]:
+        used["writerFeatures"] = [*used["writerFeatures"], "changeDataFeed"]
+    return [{"protocol": used}, {"metaData": metadata}]
 
 
 def by_hand(name, fields, data, features=(), configuration=None):
@@ -272,6 +275,55 @@ def widened():
     by_hand("widened", [field("id", "long"), wider], [small, large], ["typeWidening"])
 
 
+# --- change data feeds that the official writer cannot write -----------------------------------------
+
+FEED = {"delta.enableChangeDataFeed": "true"}
+
+
+def widening():
+    name, features = "widening", ["typeWidening"]
+    by_hand(
+        name,
+        [field("id", "long"), field("n", "integer")],
+        [pa.table({"id": pa.array([1], pa.int64()), "n": pa.array([7], pa.int32())})],
+        features,
+        FEED,
+    )
+    wider = field("n", "long", **{"delta.typeChanges": [{"fromType": "integer", "toType": "long"}]})
+    metadata = same_table(name, [field("id", "long"), wider])
+    large = pa.table({"id": pa.array([2], pa.int64()), "n": pa.array([2**40], pa.int64())})
+    commit(name, 1, metadata, {"add": parquet(name, "part-1.parquet", large)})
+
+
+def same_table(name, fields):
+    """The metadata of version 0 with another schema."""
+    log = (path(name) / "_delta_log" / f"{0:020}.json").read_text().splitlines()
+    [metadata] = [json.loads(line) for line in log if "metaData" in line]
+    metadata["metaData"]["schemaString"] = json.dumps({"type": "struct", "fields": fields})
+    return metadata
+
+
+def mapped_changes():
+    name = "mapped_changes"
+
+    def mapped_field(title, kind, id):
+        mapping = {"delta.columnMapping.id": id, "delta.columnMapping.physicalName": f"col-{id}"}
+        return field(title, kind, **mapping)
+
+    fields = [mapped_field("id", "long", 1), mapped_field("na me", "string", 2)]
+    features = ["columnMapping", "deletionVectors"]
+    mapping = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "3"}
+    options = {**FEED, **mapping, "delta.enableDeletionVectors": "true"}
+    actions = head(name, fields, features, options)
+    ids = pa.array([1, 2, 3, 4], pa.int64())
+    add = parquet(name, "part-0.parquet", pa.table({"col-1": ids, "col-2": ["a", "b", "c", "d"]}))
+    commit(name, 0, *actions, {"add": add})
+    remove = {key: add[key] for key in ("path", "partitionValues", "size", "dataChange")}
+    remove |= {"deletionTimestamp": 0, "extendedFileMetadata": True}
+    commit(name, 1, {"remove": remove}, {"add": {**add, "deletionVector": deletion_vector(name, [0, 2])}})
+    commit(name, 2, same_table(name, [fields[0], mapped_field("na me", "string", 3)]))
+
+
 # --- tables that cannot be synced, or not whole ----------------------------------------------------
 
 
@@ -323,5 +375,7 @@ deleted()
 mapped("mapped_name", "name")
 mapped("mapped_id", "id")
 widened()
+widening()
+mapped_changes()
 troubled()
 described()

@@ -25,6 +25,15 @@ pub(crate) struct SyncRunArgs {
     /// How to follow the source
     #[arg(long, value_enum, default_value_t = SyncMode::Snapshot)]
     pub(crate) mode: SyncMode,
+    /// Of source rows with one key, keep the one that is greatest in this column
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) timeseries_key: Option<String>,
+    /// Share of changed rows above which --mode triggered reads all rows instead
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub(crate) reload_share: f64,
+    /// Read all rows if the changes are out of reach, instead of failing
+    #[arg(long)]
+    pub(crate) reload_on_gap: bool,
     /// Compare all rows even if the table already holds the source's version
     #[arg(long)]
     pub(crate) full_refresh: bool,
@@ -41,7 +50,10 @@ pub(crate) struct SyncRunArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum SyncMode {
+    /// Read all rows and apply the differences
     Snapshot,
+    /// Read the change data feed since the version that the table holds, and apply it
+    Triggered,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -24,13 +24,11 @@ const REFRESH: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(context: &Context, command: SyncCommand) -> Result<(), Failure> {
     match command {
-        SyncCommand::Run(args) => match args.mode {
-            SyncMode::Snapshot => snapshot(context, *args).await,
-        },
+        SyncCommand::Run(args) => run_once(context, *args).await,
     }
 }
 
-async fn snapshot(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
+async fn run_once(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
     let table = table_name(&args.table)?;
     let storage_options = storage_options(&args.storage_option)?;
     // The door, if there is one, stays open until the run is over.
@@ -43,22 +41,30 @@ async fn snapshot(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
         options: Options {
             force: args.full_refresh,
             null_bytes: null_bytes(args.null_bytes),
+            timeseries_key: args.timeseries_key,
+            reload_share: args.reload_share,
+            reload_on_gap: args.reload_on_gap,
             ..Options::default()
         },
     };
-    let outcome = watched(context, &job).await?;
+    let outcome = watched(context, &job, args.mode).await?;
     context.output.show(&as_json(&outcome), |_| sentence(&job.table, &outcome))
 }
 
 /// Runs the job with a progress line; Ctrl-C cancels it, which leaves the table as it was.
-async fn watched(context: &Context, job: &Job) -> Result<Outcome, Failure> {
+async fn watched(context: &Context, job: &Job, mode: SyncMode) -> Result<Outcome, Failure> {
     let progress = Progress::default();
     let cancel = CancellationToken::new();
     let line = context.output.status_line();
     let started = Instant::now();
     let mut ticks = interval(REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let run = lakeport_sync::snapshot(job, &progress, &cancel);
+    let run = async {
+        match mode {
+            SyncMode::Snapshot => lakeport_sync::snapshot(job, &progress, &cancel).await,
+            SyncMode::Triggered => lakeport_sync::changes(job, &progress, &cancel).await,
+        }
+    };
     tokio::pin!(run);
     loop {
         tokio::select! {
@@ -207,6 +213,7 @@ fn kind(outcome: &Outcome) -> &'static str {
     match outcome.kind {
         Kind::Loaded => "loaded",
         Kind::Refreshed => "refreshed",
+        Kind::Changed => "changed",
         Kind::Unchanged => "unchanged",
     }
 }
@@ -221,6 +228,7 @@ fn as_json(outcome: &Outcome) -> Value {
         "updated": outcome.updated,
         "deleted": outcome.deleted,
         "null_key_rows": outcome.null_key_rows,
+        "reload": outcome.reload.as_ref().map(ToString::to_string),
     })
 }
 
@@ -233,6 +241,9 @@ fn sentence(table: &TableName, outcome: &Outcome) -> String {
     );
     if outcome.null_key_rows > 0 {
         text.push_str(&format!("; {} rows left out, their key is NULL", outcome.null_key_rows));
+    }
+    if let Some(reload) = &outcome.reload {
+        text.push_str(&format!("; all rows were read, because {reload}"));
     }
     text
 }

@@ -22,6 +22,8 @@ const RENEW: Duration = Duration::from_secs(10);
 const INSTANCES_AT_ONCE: usize = 8;
 /// Each sync reads with as many threads as there are cores.
 const SYNCS_AT_ONCE: usize = 2;
+/// One that follows its source mostly waits.
+const FOLLOWERS_AT_ONCE: usize = 256;
 
 struct Driver {
     control: Arc<Control>,
@@ -30,6 +32,7 @@ struct Driver {
     busy: Mutex<HashSet<Uuid>>,
     instances: Arc<Semaphore>,
     syncs: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
 }
 
 /// An object that a pass works on, until dropped: also when the pass panics.
@@ -53,6 +56,7 @@ pub async fn run(control: Arc<Control>, cancel: CancellationToken) -> Result<()>
         busy: Mutex::default(),
         instances: Arc::new(Semaphore::new(INSTANCES_AT_ONCE)),
         syncs: Arc::new(Semaphore::new(SYNCS_AT_ONCE)),
+        followers: Arc::new(Semaphore::new(FOLLOWERS_AT_ONCE)),
     });
     while !driver.cancel.is_cancelled() {
         if let Err(error) = driver.look_around().await {
@@ -77,8 +81,9 @@ impl Driver {
                 self.begin(Lease::Instance(uid), uid, &self.instances);
             }
         }
-        for id in control.store.due_synced_tables(control.node).await? {
-            self.begin(Lease::SyncedTable(id), id, &self.syncs);
+        for due in control.store.due_synced_tables(control.node).await? {
+            let room = if due.follows { &self.followers } else { &self.syncs };
+            self.begin(Lease::SyncedTable(due.id), due.id, room);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 mod backoff;
 mod driver;
+mod follow;
 mod instance;
 mod synced_table;
 

@@ -1,5 +1,6 @@
 //! The reconciler of a synced table: runs its pipeline's next update, or ends it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,15 +11,20 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backoff;
+use super::follow;
 use crate::instances::wire_name;
-use crate::synced_table_wire::state_name;
-use crate::{Control, Error, Kind, Result, RunError, RunOutcome, SnapshotRun};
+use crate::synced_table_wire::{Policy, policy_of, state_name};
+use crate::{
+    Control, Error, Kind, Result, RunError, RunKind, RunMode, RunOutcome, RunProgress, SyncRun,
+};
 
 /// How soon a cancelled update is noticed.
 const CANCEL_POLL: Duration = Duration::from_secs(1);
+/// How soon it is noticed that an instance has come up.
+const INSTANCE_POLL: Duration = Duration::from_secs(1);
 
 /// How a run ended when not well.
-enum Failure {
+pub(super) enum Failure {
     /// Nobody needs to do anything: it is tried again.
     Later(String),
     /// The update has failed; the next one may succeed.
@@ -55,12 +61,32 @@ async fn pass(control: &Control, table: &SyncedTable, cancel: CancellationToken)
     }
     let Some(update) = control.store.next_update(table.pipeline_id).await? else { return Ok(()) };
     if instance.state != wire_name(InstanceState::Available) {
-        return Err(Error::unavailable(format!(
-            "waiting for instance \"{}\", which is {}",
-            instance.name, instance.state
-        )));
+        let message =
+            format!("waiting for instance \"{}\", which is {}", instance.name, instance.state);
+        control.store.hold_synced_table(table.id, &message, INSTANCE_POLL).await?;
+        return Ok(());
     }
-    run_update(control, &instance, table, &update, cancel).await
+    let work = Work { control, instance: &instance, table, update: &update };
+    let loads = table.applied.is_none() || work.refreshes();
+    if policy_of(table) == Policy::Continuous && !loads {
+        return follow::follow(&work, cancel).await;
+    }
+    run_update(&work, cancel).await
+}
+
+/// What a pass works on.
+pub(super) struct Work<'a> {
+    pub(super) control: &'a Control,
+    pub(super) instance: &'a Instance,
+    pub(super) table: &'a SyncedTable,
+    pub(super) update: &'a PipelineUpdate,
+}
+
+impl Work<'_> {
+    /// Whether the update has a full refresh still to make.
+    fn refreshes(&self) -> bool {
+        self.update.full_refresh && self.update.refreshed_at.is_none()
+    }
 }
 
 /// The last pass: drops the table, or leaves it to its creator.
@@ -87,53 +113,63 @@ async fn end(control: &Control, instance: &Instance, table: &SyncedTable) -> Res
     Ok(())
 }
 
-async fn run_update(
-    control: &Control,
-    instance: &Instance,
-    table: &SyncedTable,
-    update: &PipelineUpdate,
-    cancel: CancellationToken,
-) -> Result<()> {
+async fn run_update(work: &Work<'_>, cancel: CancellationToken) -> Result<()> {
+    let Work { control, instance, table, .. } = *work;
     let started_at = Timestamp::now();
-    begin(control, table, update).await?;
-    match run(control, instance, table, update, cancel).await {
+    begin(work).await?;
+    match while_wanted(work, &cancel, |stop| run_once(work, stop)).await {
         Ok(outcome) => match control.publish_target(instance, table).await.map_err(from_error) {
-            Ok(()) => complete(control, table, update, started_at, &outcome).await,
-            Err(Failure::Now(message)) => fail(control, table, update, &message).await,
-            Err(Failure::Later(message)) => Err(Error::unavailable(message)),
-            Err(Failure::Cancelled) => Ok(()),
+            Ok(()) => complete(work, started_at, &outcome).await,
+            Err(failure) => conclude(work, failure).await,
         },
-        Err(Failure::Later(message)) => Err(Error::unavailable(message)),
-        Err(Failure::Now(message)) => fail(control, table, update, &message).await,
-        Err(Failure::Cancelled) => {
-            let (state, _) = resting_states(table);
-            control.store.set_synced_table_state(table.id, &state_name(state), None).await?;
+        Err(failure) => conclude(work, failure).await,
+    }
+}
+
+/// What becomes of an update that did not end well.
+pub(super) async fn conclude(work: &Work<'_>, failure: Failure) -> Result<()> {
+    match failure {
+        Failure::Later(message) => Err(Error::unavailable(message)),
+        Failure::Now(message) => fail(work, &message).await,
+        Failure::Cancelled => {
+            let (state, _) = resting_states(work.table);
+            let store = &work.control.store;
+            store.set_synced_table_state(work.table.id, &state_name(state), None).await?;
             Ok(())
         }
     }
 }
 
-async fn begin(control: &Control, table: &SyncedTable, update: &PipelineUpdate) -> Result<()> {
-    let state = match table.applied {
-        None => SyncedTableState::ProvisioningInitialSnapshot,
-        Some(_) => SyncedTableState::OnlineTriggeredUpdate,
+pub(super) async fn begin(work: &Work<'_>) -> Result<()> {
+    let Work { control, table, update, .. } = *work;
+    let state = match (&table.applied, policy_of(table)) {
+        (None, _) => SyncedTableState::ProvisioningInitialSnapshot,
+        (Some(_), Policy::Continuous) => SyncedTableState::OnlineContinuousUpdate,
+        (Some(_), _) => SyncedTableState::OnlineTriggeredUpdate,
     };
     control.store.set_synced_table_state(table.id, &state_name(state), None).await?;
     if update.state != "RUNNING" {
         let message = format!("Update {} of {} is RUNNING.", short(update.id), table.name);
-        event(control, table, update, "INFO", "update_progress", &message).await?;
+        event(work, "INFO", "update_progress", &message).await?;
     }
     control.store.set_update_state(update.id, "RUNNING").await?;
     Ok(())
 }
 
-async fn run(
-    control: &Control,
-    instance: &Instance,
-    table: &SyncedTable,
-    update: &PipelineUpdate,
-    shutdown: CancellationToken,
+async fn run_once(
+    work: &Work<'_>,
+    cancel: CancellationToken,
 ) -> std::result::Result<RunOutcome, Failure> {
+    let job = prepare(work).await?;
+    let progress = work.control.progress.begin(work.table.id);
+    let outcome = run(work, job, progress, work.refreshes(), &cancel).await;
+    work.control.progress.end(work.table.id);
+    outcome
+}
+
+/// A run as the table's spec describes it, with its target ready to be written.
+pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Failure> {
+    let Work { control, instance, table, .. } = *work;
     let request: SyncedDatabaseTable = serde_json::from_value(table.request.clone())
         .map_err(|error| Failure::Now(format!("the stored request is not readable: {error}")))?;
     let spec = request.spec.unwrap_or_default();
@@ -142,102 +178,134 @@ async fn run(
     let source = control.catalog.resolve(&name).await.map_err(|error| from_error(error.into()))?;
     let create = spec.create_database_objects_if_missing.unwrap_or_default();
     control.prepare_target(instance, table, create).await.map_err(from_error)?;
-
-    let progress = control.progress.begin(table.id);
-    let (cancel, watching) = (shutdown.child_token(), CancellationToken::new());
-    let run = SnapshotRun {
+    Ok(SyncRun {
+        mode: match policy_of(table) {
+            Policy::Snapshot => RunMode::Snapshot,
+            Policy::Triggered | Policy::Continuous => RunMode::Changes,
+        },
+        full_refresh: false,
         source,
-        source_name: source_name.clone(),
+        source_name,
         target: control.writer(instance, &table.database_name),
         schema: table.schema_name.clone(),
         table: table.table_name.clone(),
         primary_key: spec.primary_key_columns.unwrap_or_default(),
-        full_refresh: update.full_refresh,
-    };
-    let work = control.runner.snapshot(run, progress, cancel.clone());
-    let (result, ()) = tokio::join!(
-        async {
-            let result = work.await;
-            watching.cancel();
-            result
-        },
-        watch_for_cancel(control, table, update, &cancel, &watching),
-    );
-    control.progress.end(table.id);
-    result.map_err(|error| from_run_error(error, &source_name, &cancel))
+        timeseries_key: spec.timeseries_key,
+    })
 }
 
-/// Cancels the run when its update was cancelled, for as long as there is a run to watch.
-async fn watch_for_cancel(
-    control: &Control,
-    table: &SyncedTable,
-    update: &PipelineUpdate,
+pub(super) async fn run(
+    work: &Work<'_>,
+    job: SyncRun,
+    progress: Arc<RunProgress>,
+    full_refresh: bool,
     cancel: &CancellationToken,
-    watching: &CancellationToken,
-) {
-    while watching.run_until_cancelled(tokio::time::sleep(CANCEL_POLL)).await.is_some() {
-        let now = control.store.update_of(table.pipeline_id, update.id).await;
-        let gone = matches!(now, Ok(None));
-        let ended = matches!(&now, Ok(Some(update)) if update.finished_at.is_some());
-        if gone || ended {
-            cancel.cancel();
+) -> std::result::Result<RunOutcome, Failure> {
+    let source = job.source_name.clone();
+    let job = SyncRun { full_refresh, ..job };
+    let outcome = work.control.runner.run(job, progress, cancel.clone()).await;
+    outcome.map_err(|error| from_run_error(error, &source))
+}
+
+/// Does the work for as long as somebody wants it: until the update or the table is ended, the instance
+/// stops, or the server does. Then the work is told to stop, and leaves the table at a whole version.
+pub(super) async fn while_wanted<T, F>(
+    work: &Work<'_>,
+    shutdown: &CancellationToken,
+    doing: impl FnOnce(CancellationToken) -> F,
+) -> std::result::Result<T, Failure>
+where
+    F: Future<Output = std::result::Result<T, Failure>>,
+{
+    let stop = shutdown.child_token();
+    let mut doing = std::pin::pin!(doing(stop.clone()));
+    let result = tokio::select! {
+        result = &mut doing => result,
+        () = unwanted(work) => {
+            stop.cancel();
+            doing.await
+        }
+    };
+    match result {
+        Err(_) if stop.is_cancelled() => Err(Failure::Cancelled),
+        result => result,
+    }
+}
+
+async fn unwanted(work: &Work<'_>) {
+    let available = wire_name(InstanceState::Available);
+    loop {
+        tokio::time::sleep(CANCEL_POLL).await;
+        if let Ok(false) = work.control.store.is_wanted(work.update.id, &available).await {
             return;
         }
     }
 }
 
-fn from_error(error: Error) -> Failure {
+pub(super) fn from_error(error: Error) -> Failure {
     match error.kind() {
         Kind::Unavailable => Failure::Later(error.message().to_owned()),
         _ => Failure::Now(error.message().to_owned()),
     }
 }
 
-fn from_run_error(error: RunError, source: &str, cancel: &CancellationToken) -> Failure {
-    if cancel.is_cancelled() {
-        return Failure::Cancelled;
-    }
+pub(super) fn from_run_error(error: RunError, source: &str) -> Failure {
     let message = format!("{source}: {}", error.message);
     if error.retryable { Failure::Later(message) } else { Failure::Now(message) }
 }
 
-async fn complete(
-    control: &Control,
-    table: &SyncedTable,
-    update: &PipelineUpdate,
-    started_at: Timestamp,
-    outcome: &RunOutcome,
-) -> Result<()> {
-    let applied = AppliedVersion {
+async fn complete(work: &Work<'_>, started_at: Timestamp, outcome: &RunOutcome) -> Result<()> {
+    let Work { control, table, update, .. } = *work;
+    let applied = applied(started_at, outcome);
+    report(work, outcome).await?;
+    let message = message(outcome);
+    if policy_of(table) == Policy::Continuous {
+        // Loaded: from here on it follows.
+        let state = state_name(SyncedTableState::OnlineContinuousUpdate);
+        control.store.advance_update(table.id, update.id, &applied, &state, &message).await?;
+        return Ok(());
+    }
+    let state = state_name(SyncedTableState::OnlineNoPendingUpdate);
+    control.store.complete_update(table.id, update.id, &applied, &state, &message).await?;
+    let message = format!("Update {} of {} is COMPLETED.", short(update.id), table.name);
+    event(work, "INFO", "update_progress", &message).await
+}
+
+pub(super) fn applied(started_at: Timestamp, outcome: &RunOutcome) -> AppliedVersion {
+    AppliedVersion {
         version: outcome.version,
         committed_at: outcome.committed_at,
         started_at,
         finished_at: Timestamp::now(),
-    };
-    if let Some(warning) = &outcome.warning {
-        event(control, table, update, "WARN", "flow_progress", warning).await?;
     }
-    event(control, table, update, "INFO", "flow_progress", &outcome.summary).await?;
-    let message = match &outcome.warning {
-        Some(warning) => format!("{} {warning}", outcome.summary),
-        None => outcome.summary.clone(),
-    };
-    let state = state_name(SyncedTableState::OnlineNoPendingUpdate);
-    control.store.complete_update(table.id, update.id, &applied, &state, &message).await?;
-    let message = format!("Update {} of {} is COMPLETED.", short(update.id), table.name);
-    event(control, table, update, "INFO", "update_progress", &message).await
 }
 
-async fn fail(
-    control: &Control,
-    table: &SyncedTable,
-    update: &PipelineUpdate,
-    message: &str,
-) -> Result<()> {
+/// Tells about a run in the pipeline's events. Of changes that a continuous pipeline applies there are
+/// too many to tell.
+pub(super) async fn report(work: &Work<'_>, outcome: &RunOutcome) -> Result<()> {
+    if let Some(warning) = &outcome.warning {
+        event(work, "WARN", "flow_progress", warning).await?;
+    }
+    let quiet = outcome.kind != RunKind::Loaded && policy_of(work.table) == Policy::Continuous;
+    if quiet {
+        return Ok(());
+    }
+    event(work, "INFO", "flow_progress", &outcome.summary).await
+}
+
+pub(super) fn message(outcome: &RunOutcome) -> String {
+    match &outcome.warning {
+        Some(warning) => format!("{} {warning}", outcome.summary),
+        None => outcome.summary.clone(),
+    }
+}
+
+async fn fail(work: &Work<'_>, message: &str) -> Result<()> {
+    let Work { control, table, update, .. } = *work;
     let (_, failed) = resting_states(table);
     tracing::warn!(synced_table.name = table.name, error = message, "an update failed");
     control.store.fail_update(table.id, update.id, &state_name(failed), message).await?;
-    event(control, table, update, "ERROR", "update_progress", message).await
+    event(work, "ERROR", "update_progress", message).await
 }
 
 /// Where a table rests after a run that changed nothing: undisturbed, and failed.
@@ -250,15 +318,9 @@ fn resting_states(table: &SyncedTable) -> (SyncedTableState, SyncedTableState) {
     }
 }
 
-async fn event(
-    control: &Control,
-    table: &SyncedTable,
-    update: &PipelineUpdate,
-    level: &str,
-    event_type: &str,
-    message: &str,
-) -> Result<()> {
-    control.store.add_event(table.pipeline_id, Some(update.id), level, event_type, message).await?;
+async fn event(work: &Work<'_>, level: &str, event_type: &str, message: &str) -> Result<()> {
+    let (pipeline, update) = (work.table.pipeline_id, Some(work.update.id));
+    work.control.store.add_event(pipeline, update, level, event_type, message).await?;
     Ok(())
 }
 

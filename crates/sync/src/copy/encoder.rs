@@ -18,7 +18,7 @@ use super::json::Node;
 use super::numeric::push_numeric;
 use crate::error::Error;
 use crate::job::NullBytes;
-use crate::source::{Batch, ColumnType};
+use crate::source::{Batch, ChangeBatch, ColumnType};
 
 /// Size at which encoded rows are handed on.
 pub(crate) const CHUNK_BYTES: usize = 512 * 1024;
@@ -92,12 +92,10 @@ impl RowEncoder {
         out: &mut Vec<u8>,
         mut emit: impl FnMut(&mut Vec<u8>) -> Result<(), Error>,
     ) -> Result<Counts, Error> {
-        let arrays = self.canonical(batch)?;
+        let arrays = self.canonical(batch.columns())?;
         let fields = self.fields(&arrays)?;
-        let nullable_keys: Vec<&ArrayRef> =
-            self.key.iter().map(|key| &arrays[*key]).filter(|key| key.null_count() > 0).collect();
-        // Tables have at most 1,600 columns.
-        let field_count = (fields.len() as i16).to_be_bytes();
+        let nullable_keys = self.nullable_keys(&arrays);
+        let field_count = field_count(fields.len());
 
         let mut counts = Counts::default();
         for row in batch.live_rows() {
@@ -119,9 +117,54 @@ impl RowEncoder {
         Ok(counts)
     }
 
-    /// The batch's columns in the one Arrow type that each Delta type is encoded from.
-    fn canonical(&self, batch: &Batch) -> Result<Vec<ArrayRef>, Error> {
-        let arrays = batch.columns().iter().zip(&self.columns).enumerate();
+    /// Appends changes to `out`: each row is followed by its version and by 1 if it came, -1 if it
+    /// went. Of a row that went, only the key is encoded, unless `whole` asks for all of it.
+    pub(crate) fn encode_changes(
+        &self,
+        batch: &ChangeBatch,
+        whole: bool,
+        out: &mut Vec<u8>,
+        mut emit: impl FnMut(&mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<Counts, Error> {
+        let arrays = self.canonical(&batch.columns)?;
+        let fields = self.fields(&arrays)?;
+        let nullable_keys = self.nullable_keys(&arrays);
+        let field_count = field_count(fields.len() + 2);
+
+        let mut counts = Counts::default();
+        for row in 0..batch.rows() {
+            let came = batch.came(row);
+            if nullable_keys.iter().any(|key| key.is_null(row)) {
+                counts.null_key_rows += u64::from(came);
+                continue;
+            }
+            out.extend_from_slice(&field_count);
+            for (column, field) in fields.iter().enumerate() {
+                if !came && !whole && !self.key.contains(&column) {
+                    out.extend_from_slice(&NULL);
+                    continue;
+                }
+                field
+                    .push(row, self.nul, out)
+                    .map_err(|problem| self.refuse(&arrays, column, Some(row), &problem))?;
+            }
+            push_fixed(out, batch.version(row).to_be_bytes());
+            push_fixed(out, (if came { 1i16 } else { -1 }).to_be_bytes());
+            counts.rows += 1;
+            if out.len() >= CHUNK_BYTES {
+                emit(out)?;
+            }
+        }
+        Ok(counts)
+    }
+
+    fn nullable_keys<'a>(&self, arrays: &'a [ArrayRef]) -> Vec<&'a ArrayRef> {
+        self.key.iter().map(|key| &arrays[*key]).filter(|key| key.null_count() > 0).collect()
+    }
+
+    /// The columns in the one Arrow type that each Delta type is encoded from.
+    fn canonical(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, Error> {
+        let arrays = columns.iter().zip(&self.columns).enumerate();
         arrays
             .map(|(nth, (array, (_, column_type)))| match column_type.arrow() {
                 Some(wanted) if *array.data_type() != wanted => {
@@ -168,6 +211,11 @@ impl RowEncoder {
         });
         parts.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Tables have at most 1,600 columns.
+fn field_count(columns: usize) -> [u8; 2] {
+    (columns as i16).to_be_bytes()
 }
 
 /// A top-level column of one batch.

@@ -3,11 +3,13 @@
 //! Owns: the wire form of every value, and the flow of encoded rows from many readers into one COPY.
 //! Never: where the rows come from, or which table they go to.
 
+mod changes;
 mod encoder;
 mod iso8601;
 mod json;
 mod numeric;
 mod stream;
 
+pub(crate) use changes::{ChangeWork, change_stream};
 pub(crate) use encoder::{Counts, RowEncoder};
 pub(crate) use stream::RowStream;

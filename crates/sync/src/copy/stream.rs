@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_postgres::{CopyInSink, Transaction};
 
 use super::encoder::{CHUNK_BYTES, Counts, RowEncoder};
@@ -24,15 +24,24 @@ use crate::source::{DataFile, SourceTable};
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: &[u8] = &(-1i16).to_be_bytes();
 
-/// All rows of a source version, ready to flow into a COPY.
+/// Rows of a source, ready to flow into a COPY.
 pub(crate) struct RowStream {
-    work: Arc<Work>,
+    work: Arc<dyn Work>,
     readers: usize,
     queue_length: usize,
 }
 
-/// What the readers share.
-struct Work {
+/// What the readers of a stream share.
+pub(super) trait Work: Send + Sync {
+    /// One reader: sends rows until there are none left.
+    fn run(&self, sender: &Sender<Bytes>) -> Result<Counts, Error>;
+
+    /// The error of a reader that panicked.
+    fn crashed(&self, crash: &JoinError) -> Error;
+}
+
+/// All rows of a version.
+struct Files {
     source: Arc<SourceTable>,
     files: Vec<DataFile>,
     next_file: AtomicUsize,
@@ -50,12 +59,16 @@ impl RowStream {
         progress: Progress,
     ) -> Self {
         let readers = readers(&files, options);
-        // A quarter of the memory for encoded rows, the rest for the files being read.
-        let queue_length = (options.memory_bytes / 4 / CHUNK_BYTES).clamp(2, 64);
         let batch_rows = batch_rows(&files, options.memory_bytes / 4 / readers);
         let next_file = AtomicUsize::new(0);
-        let work = Work { source, files, next_file, encoder, progress, batch_rows };
-        Self { work: Arc::new(work), readers, queue_length }
+        let work = Files { source, files, next_file, encoder, progress, batch_rows };
+        Self::of(Arc::new(work), readers, options)
+    }
+
+    pub(super) fn of(work: Arc<dyn Work>, readers: usize, options: &Options) -> Self {
+        // A quarter of the memory for encoded rows, the rest for the files being read.
+        let queue_length = (options.memory_bytes / 4 / CHUNK_BYTES).clamp(2, 64);
+        Self { work, readers, queue_length }
     }
 
     /// Runs `copy … from stdin (format binary …)` with all rows.
@@ -96,7 +109,7 @@ impl RowStream {
 
         let mut counts = Counts::default();
         while let Some(reader) = readers.join_next().await {
-            counts += reader.map_err(|crash| self.work.source.crashed(&crash))??;
+            counts += reader.map_err(|crash| self.work.crashed(&crash))??;
         }
         sink.feed(Bytes::from_static(TRAILER)).await.map_err(failed)?;
         sink.finish().await.map_err(|error| rejected(table, error))?;
@@ -104,8 +117,7 @@ impl RowStream {
     }
 }
 
-impl Work {
-    /// One reader: takes files until there are none left.
+impl Work for Files {
     fn run(&self, sender: &Sender<Bytes>) -> Result<Counts, Error> {
         let outcome = self.read_files(sender);
         if outcome.is_err() {
@@ -115,6 +127,13 @@ impl Work {
         outcome
     }
 
+    fn crashed(&self, crash: &JoinError) -> Error {
+        self.source.crashed(crash)
+    }
+}
+
+impl Files {
+    /// Takes files until there are none left.
     fn read_files(&self, sender: &Sender<Bytes>) -> Result<Counts, Error> {
         let engine = self.source.engine(self.batch_rows)?;
         let mut counts = Counts::default();
@@ -133,7 +152,7 @@ impl Work {
 }
 
 /// Hands a chunk on, and waits while the queue is full.
-fn send(sender: &Sender<Bytes>, out: &mut Vec<u8>) -> Result<(), Error> {
+pub(super) fn send(sender: &Sender<Bytes>, out: &mut Vec<u8>) -> Result<(), Error> {
     let chunk = std::mem::replace(out, Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8));
     // The queue closes when the run has been cancelled, or the COPY has failed and says why itself.
     sender.blocking_send(Bytes::from(chunk)).map_err(|_| Error::Cancelled)

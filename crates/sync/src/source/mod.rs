@@ -3,13 +3,17 @@
 //! Owns: everything that knows the kernel: opening a table, its columns, its files, their rows. Never:
 //! anything of PostgreSQL but the names of types.
 
+mod feed;
 mod open;
 mod problem;
 mod scan;
 mod types;
+mod watch;
 
+pub(crate) use feed::{ChangeBatch, Feed};
 pub(crate) use open::SourceTable;
 pub use open::{Column, Inspection};
 pub(crate) use problem::shown;
 pub(crate) use scan::{Batch, DataFile};
 pub(crate) use types::ColumnType;
+pub(crate) use watch::Watch;

@@ -63,8 +63,8 @@ pub struct Column {
 pub(crate) struct SourceTable {
     pub(super) source: Source,
     pub(super) scan: Scan,
-    url: Url,
-    snapshot: SnapshotRef,
+    pub(super) url: Url,
+    pub(super) snapshot: SnapshotRef,
     commit_timestamp_ms: Option<i64>,
     columns: Vec<(Column, ColumnType)>,
 }
@@ -132,7 +132,7 @@ impl SourceTable {
 }
 
 /// A path or URL as the URL of a directory that can be read.
-fn locate(source: &Source) -> Result<Url, Error> {
+pub(super) fn locate(source: &Source) -> Result<Url, Error> {
     let location = source.location.trim();
     if location.is_empty() {
         return Err(Error::config("the source's location is empty; give a path or a URL"));
@@ -178,7 +178,11 @@ fn as_directory(mut url: Url) -> Url {
     url
 }
 
-fn engine(source: &Source, url: &Url, batch_rows: NonZero<usize>) -> Result<Engine, Error> {
+pub(super) fn engine(
+    source: &Source,
+    url: &Url,
+    batch_rows: NonZero<usize>,
+) -> Result<Engine, Error> {
     let store = store_from_url_opts(url, &source.storage_options)
         .map_err(|error| source.kernel("opening the store", &error))?;
     Ok(DefaultEngineBuilder::new(store)

@@ -76,7 +76,7 @@ fn classify(error: &KernelError) -> SourceProblem {
 }
 
 /// Without the backtraces, which the kernel puts around errors and into their text.
-fn innermost(error: &KernelError) -> &KernelError {
+pub(super) fn innermost(error: &KernelError) -> &KernelError {
     match error {
         KernelError::Backtraced { source, .. } => innermost(source),
         other => other,

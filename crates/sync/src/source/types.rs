@@ -106,10 +106,39 @@ impl ColumnType {
         })
     }
 
+    /// Whether PostgreSQL can turn values of the one type (as `format_type` spells it) into this one
+    /// without loss, as Delta's type widening does.
+    pub(crate) fn widens(&self, from: &str) -> bool {
+        match (self, from) {
+            (Self::Integer, "smallint") | (Self::Long, "smallint" | "integer") => true,
+            (Self::Double, "real" | "smallint" | "integer") => true,
+            (Self::TimestampNtz, "date") => true,
+            (Self::Decimal { precision, scale }, _) => {
+                let whole = precision.saturating_sub(*scale);
+                digits(from).is_some_and(|(had, of)| whole >= had && *scale >= of)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether values have an order and an equality that can carry a primary key.
     pub(crate) fn can_be_key(&self) -> bool {
         !matches!(self, Self::Json | Self::Void)
     }
+}
+
+/// Digits before and after the point that a numeric type can hold.
+fn digits(pg_type: &str) -> Option<(u8, u8)> {
+    match pg_type {
+        "smallint" => return Some((5, 0)),
+        "integer" => return Some((10, 0)),
+        "bigint" => return Some((19, 0)),
+        _ => {}
+    }
+    let (precision, scale) =
+        pg_type.strip_prefix("numeric(")?.strip_suffix(')')?.split_once(',')?;
+    let (precision, scale): (u8, u8) = (precision.parse().ok()?, scale.parse().ok()?);
+    Some((precision.checked_sub(scale)?, scale))
 }
 
 fn holds_variant(delta: &DataType) -> bool {
@@ -170,6 +199,17 @@ mod tests {
         let nested = DataType::from(ArrayType::new(DataType::unshredded_variant(), true));
         assert_eq!(ColumnType::of(&nested), None);
         assert_eq!(ColumnType::of(&DataType::unshredded_variant()), None);
+    }
+
+    #[test]
+    fn widening_loses_nothing() {
+        let decimal = |precision, scale| ColumnType::Decimal { precision, scale };
+        assert!(ColumnType::Long.widens("smallint") && ColumnType::Double.widens("real"));
+        assert!(decimal(12, 2).widens("numeric(10,2)") && decimal(12, 4).widens("numeric(10,2)"));
+        assert!(decimal(10, 0).widens("integer"));
+        assert!(!decimal(10, 4).widens("numeric(10,2)") && !decimal(10, 2).widens("integer"));
+        assert!(!ColumnType::Integer.widens("bigint") && !ColumnType::Double.widens("bigint"));
+        assert!(!ColumnType::Text.widens("integer"));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub(crate) struct Layout {
     pub(crate) columns: Vec<LayoutColumn>,
     /// Positions of the key's columns, in the key's order.
     pub(crate) key: Vec<usize>,
+    /// The column that tells which of several rows with one key is kept.
+    pub(crate) newest_by: Option<usize>,
 }
 
 pub(crate) struct LayoutColumn {
@@ -26,6 +28,7 @@ impl Layout {
     pub(crate) fn of(
         columns: &[(Column, ColumnType)],
         primary_key: &[String],
+        timeseries_key: Option<&str>,
     ) -> Result<Self, Error> {
         let columns = columns.iter();
         let mut columns: Vec<LayoutColumn> =
@@ -34,7 +37,9 @@ impl Layout {
         for part in &key {
             columns[*part].not_null = true;
         }
-        Ok(Self { columns, key })
+        let newest_by =
+            timeseries_key.map(|name| timeseries_position(&columns, name)).transpose()?;
+        Ok(Self { columns, key, newest_by })
     }
 
     /// `create table`, or `create unlogged table`, under a name.
@@ -44,6 +49,33 @@ impl Layout {
             format!("{} {}{not_null}", column.ident, column.column_type.postgres())
         });
         format!("create {kind} {name} ({})", columns.collect::<Vec<_>>().join(", "))
+    }
+
+    /// A table of all columns, none of them required, and some more.
+    pub(crate) fn create_loose(&self, name: &QualifiedName, more: &str) -> String {
+        let columns = self.columns.iter();
+        let columns =
+            columns.map(|column| format!("{} {}", column.ident, column.column_type.postgres()));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        format!("create unlogged table {name} ({columns}, {more})")
+    }
+
+    /// Sorts the row to keep first among rows `s` of one key. Rows that are equally new differ
+    /// elsewhere, and always in the same way.
+    pub(crate) fn newest_first(&self, prefix: &str) -> Option<String> {
+        let newest = &self.columns[self.newest_by?].ident;
+        let all = self.column_list(prefix);
+        Some(format!("{prefix}{newest} desc nulls last, row({all}) desc"))
+    }
+
+    /// Removes all but the newest row of each key; `None` where keys are unique.
+    pub(crate) fn keep_newest(&self, name: &QualifiedName) -> Option<String> {
+        let (key, newest_first) = (self.key_list("s."), self.newest_first("s.")?);
+        Some(format!(
+            "delete from {name} where ctid in (select place from (select s.ctid as place, \
+             row_number() over (partition by {key} order by {newest_first}) as nth \
+             from {name} s) ranked where nth > 1)"
+        ))
     }
 
     pub(crate) fn copy(&self, name: &QualifiedName) -> String {
@@ -65,8 +97,8 @@ impl Layout {
         list(self.columns.iter(), prefix)
     }
 
-    pub(crate) fn key_list(&self) -> String {
-        list(self.key.iter().map(|part| &self.columns[*part]), "")
+    pub(crate) fn key_list(&self, prefix: &str) -> String {
+        list(self.key.iter().map(|part| &self.columns[*part]), prefix)
     }
 
     pub(crate) fn key_names(&self) -> Vec<&str> {
@@ -108,6 +140,19 @@ fn layout_column(column: &Column, column_type: ColumnType) -> Result<LayoutColum
         not_null: !column.nullable,
         comment: column.comment.clone(),
     })
+}
+
+fn timeseries_position(columns: &[LayoutColumn], name: &str) -> Result<usize, Error> {
+    let position = columns.iter().position(|column| column.name == name).ok_or_else(|| {
+        Error::config(format!("the timeseries key's column \"{name}\" is not in the source"))
+    })?;
+    if columns[position].column_type.can_be_key() {
+        return Ok(position);
+    }
+    let kind = columns[position].column_type.postgres();
+    Err(Error::config(format!(
+        "the column \"{name}\" becomes {kind}, which has no order to be a timeseries key"
+    )))
 }
 
 fn key_positions(columns: &[LayoutColumn], primary_key: &[String]) -> Result<Vec<usize>, Error> {

@@ -3,6 +3,7 @@
 //! COPY goes into a table that nobody else can see yet, so rows are written frozen, and the key is
 //! built once over all rows instead of row by row.
 
+use lakeport_pg::QualifiedName;
 use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
@@ -25,10 +26,11 @@ pub(crate) async fn load(
     let transaction = target.begin().await?;
     create_schema(&transaction, &table).await?;
     run(&transaction, "create", &table, &layout.create("table", &name)).await?;
-    let counts = rows.copy(&transaction, &layout.copy(&name), &table).await?;
+    let mut counts = rows.copy(&transaction, &layout.copy(&name), &table).await?;
 
     progress.enter(Phase::Indexing);
-    let add_key = format!("alter table {name} add primary key ({})", layout.key_list());
+    counts.rows -= keep_newest(&transaction, layout, &name, &table).await?;
+    let add_key = format!("alter table {name} add primary key ({})", layout.key_list(""));
     transaction
         .batch_execute(&add_key)
         .await
@@ -42,6 +44,20 @@ pub(crate) async fn load(
     transaction.commit().await.map_err(Error::target("commit the load of", &table))?;
     analyze(target).await;
     Ok(counts)
+}
+
+/// Where keys need not be unique, removes the rows that are not the newest; gives their number.
+pub(super) async fn keep_newest(
+    transaction: &Transaction<'_>,
+    layout: &Layout,
+    name: &QualifiedName,
+    table: &TableName,
+) -> Result<u64, Error> {
+    let Some(statement) = layout.keep_newest(name) else { return Ok(0) };
+    transaction
+        .execute(&statement, &[])
+        .await
+        .map_err(Error::target("find the newest rows of", table))
 }
 
 /// The rows are committed; statistics come from autovacuum too, only later.
@@ -95,7 +111,7 @@ pub(super) fn duplicate_key(
         key,
         what: format!(
             "the source has more than one row with this primary key ({}); remove the duplicates \
-             or choose another key",
+             choose another key, or name a timeseries key",
             layout.key_names().join(", ")
         ),
     }

@@ -2,12 +2,14 @@
 //!
 //! Owns: all SQL. Never: reading Delta, or the wire form of values.
 
+mod changes;
 mod ddl;
 mod load;
 mod position;
 mod refresh;
 mod session;
 
+pub(crate) use changes::{Applied, Step, apply_changes, stage_changes, worthwhile};
 pub(crate) use ddl::Layout;
 pub(crate) use load::load;
 pub use position::Position;

@@ -3,11 +3,12 @@
 //! The table stays the same object, so that views, indexes, grants and comments that users have made
 //! survive, and readers see the old rows until the commit, without waiting.
 
+use lakeport_pg::QualifiedName;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
 use super::ddl::{Layout, LayoutColumn, list};
-use super::load::{duplicate_key, run};
+use super::load::{duplicate_key, keep_newest, run};
 use super::position::{self, NewPosition};
 use super::session::Target;
 use crate::copy::{Counts, RowStream};
@@ -16,7 +17,7 @@ use crate::job::TableName;
 use crate::progress::{Phase, Progress};
 
 /// Anti-joins of whole tables spill to disk with the default of 4 MB.
-const SETTINGS: &str = "set local work_mem = '64MB'";
+pub(super) const SETTINGS: &str = "set local work_mem = '64MB'";
 
 pub(crate) struct Differences {
     pub(crate) counts: Counts,
@@ -52,8 +53,18 @@ impl Changes {
         })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.clauses.is_empty()
+    /// Alters the table, if there is anything to alter.
+    pub(super) async fn make(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableName,
+        name: &QualifiedName,
+    ) -> Result<(), Error> {
+        if self.clauses.is_empty() {
+            return Ok(());
+        }
+        let alter = format!("alter table {name} {}", self.clauses.join(", "));
+        run(transaction, "alter", table, &alter).await
     }
 }
 
@@ -98,11 +109,12 @@ async fn stage(
     let (table, stage) = (target.table.clone(), target.stage.clone());
     let transaction = target.begin().await?;
     run(&transaction, "stage", &table, &layout.create("unlogged table", &stage)).await?;
-    let counts = rows.copy(&transaction, &layout.copy(&stage), &table).await?;
+    let mut counts = rows.copy(&transaction, &layout.copy(&stage), &table).await?;
 
     progress.enter(Phase::Indexing);
+    counts.rows -= keep_newest(&transaction, layout, &stage, &table).await?;
     transaction
-        .batch_execute(&format!("create unique index on {stage} ({})", layout.key_list()))
+        .batch_execute(&format!("create unique index on {stage} ({})", layout.key_list("")))
         .await
         .map_err(|error| duplicate_key(layout, &table, error))?;
     run(&transaction, "stage", &table, &format!("analyze {stage}")).await?;
@@ -121,10 +133,7 @@ async fn apply(
     let (table, name) = (target.table.clone(), target.name.clone());
     let transaction = target.begin().await?;
     run(&transaction, "refresh", &table, SETTINGS).await?;
-    if !changes.is_empty() {
-        let alter = format!("alter table {name} {}", changes.clauses.join(", "));
-        run(&transaction, "alter", &table, &alter).await?;
-    }
+    changes.make(&transaction, &table, &name).await?;
     let deleted = execute(&transaction, &table, &statements.delete).await?;
     let updated = match &statements.update {
         Some(update) => execute(&transaction, &table, update).await?,
@@ -180,7 +189,7 @@ impl Statements {
     }
 }
 
-fn assignments(columns: &[&LayoutColumn]) -> String {
+pub(super) fn assignments(columns: &[&LayoutColumn]) -> String {
     let parts = columns.iter().map(|column| format!("{0} = s.{0}", column.ident));
     parts.collect::<Vec<_>>().join(", ")
 }
@@ -220,6 +229,12 @@ fn plan(existing: &[Existing], layout: &Layout) -> Result<Changes, String> {
         match find(&column.name) {
             // Rows that are there have no value yet, so it cannot be NOT NULL.
             None => clauses.push(format!("add column {} {wanted}", column.ident)),
+            Some(found) if found.pg_type != wanted && column.column_type.widens(&found.pg_type) => {
+                clauses.push(format!("alter column {} type {wanted}", column.ident));
+                if found.not_null && !column.not_null {
+                    clauses.push(format!("alter column {} drop not null", column.ident));
+                }
+            }
             Some(found) if found.pg_type != wanted => {
                 return Err(format!(
                     "the source's column \"{}\" is now {wanted}, and was {}",
@@ -270,7 +285,7 @@ mod tests {
             };
             (column, *column_type)
         });
-        Layout::of(&columns.collect::<Vec<_>>(), &["id".to_owned()]).unwrap()
+        Layout::of(&columns.collect::<Vec<_>>(), &["id".to_owned()], None).unwrap()
     }
 
     fn table() -> Vec<Existing> {
@@ -295,6 +310,15 @@ mod tests {
             changes.clauses,
             ["alter column \"name\" drop not null", "add column \"New\" date"]
         );
+    }
+
+    #[test]
+    fn wider_types_are_followed() {
+        let mut narrow = table();
+        narrow[0].pg_type = "integer".to_owned();
+        let wanted = layout(&[("id", ColumnType::Long, false), ("name", ColumnType::Text, false)]);
+        let changes = plan(&narrow, &wanted).unwrap();
+        assert_eq!(changes.clauses, ["alter column \"id\" type bigint"]);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub(crate) struct Target {
     pub(crate) name: QualifiedName,
     /// Where a refresh loads aside.
     pub(crate) stage: QualifiedName,
+    /// Where changes are collected, and what they come to; both are kept from run to run.
+    pub(crate) changes: QualifiedName,
+    pub(crate) net: QualifiedName,
 }
 
 impl Target {
@@ -38,7 +41,8 @@ impl Target {
     /// Connects without the lock, for looking only.
     pub(crate) async fn connect(config: &Config, table: &TableName) -> Result<Self, Error> {
         let name = qualified(&table.schema, &table.table)?;
-        let stage = qualified(position::SCHEMA, &stage_name(table))?;
+        let own = |kind: &str| qualified(position::SCHEMA, &own_name(kind, table));
+        let (stage, changes, net) = (own("stage")?, own("changes")?, own("net")?);
         let config = lakeport_pg::pinned(config.clone(), "lakeport sync");
         let failed = Error::target("connect to the database of", table);
         let session = lakeport_pg::connect(&config).await.map_err(failed)?;
@@ -46,7 +50,7 @@ impl Target {
             .batch_execute(LOCK_TIMEOUT)
             .await
             .map_err(Error::target("connect to the database of", table))?;
-        Ok(Self { session, table: table.clone(), name, stage })
+        Ok(Self { session, table: table.clone(), name, stage, changes, net })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -79,6 +83,15 @@ impl Target {
             .map_err(Error::target("remove the staged rows of", &self.table))
     }
 
+    /// Drops all that was made aside for the table.
+    async fn drop_aside(&self) -> Result<(), Error> {
+        let Self { stage, changes, net, .. } = self;
+        self.client()
+            .batch_execute(&format!("drop table if exists {stage}, {changes}, {net}"))
+            .await
+            .map_err(Error::target("remove the staged rows of", &self.table))
+    }
+
     /// Drops the table and its position. Views and the like that depend on it are the user's: they
     /// make it fail, and are named.
     pub(crate) async fn drop_table(&mut self) -> Result<(), Error> {
@@ -89,7 +102,7 @@ impl Target {
         if !position::exists(self.client(), &self.table).await? {
             return Ok(());
         }
-        self.drop_stage().await?;
+        self.drop_aside().await?;
         let (table, name) = (self.table.clone(), self.name.clone());
         let transaction = self.begin().await?;
         if matches!(state, State::Synced(_)) {
@@ -107,7 +120,7 @@ impl Target {
         if !position::exists(self.client(), &self.table).await? {
             return Ok(());
         }
-        self.drop_stage().await?;
+        self.drop_aside().await?;
         position::delete(self.client(), &self.table).await
     }
 
@@ -165,6 +178,6 @@ fn lock_key(table: &TableName) -> i64 {
     i64::from_be_bytes(fingerprint(table))
 }
 
-fn stage_name(table: &TableName) -> String {
-    format!("stage_{:016x}", u64::from_be_bytes(fingerprint(table)))
+fn own_name(kind: &str, table: &TableName) -> String {
+    format!("{kind}_{:016x}", u64::from_be_bytes(fingerprint(table)))
 }

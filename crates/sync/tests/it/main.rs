@@ -1,6 +1,8 @@
 //! Real Delta tables into a real PostgreSQL, through the public API.
 #![allow(clippy::unwrap_used)]
 
+mod changes;
+mod histories;
 mod load;
 mod refresh;
 mod refusals;

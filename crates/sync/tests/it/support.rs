@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use lakeport_sync::{Error, Job, Options, Outcome, Progress, Source, TableName, snapshot};
+use lakeport_sync::{Error, Job, Options, Outcome, Progress, Source, TableName, changes, snapshot};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
@@ -22,18 +22,30 @@ pub(crate) fn target_directory() -> PathBuf {
 /// The directory with all tables of `make_tables.py`.
 pub(crate) fn tables() -> &'static Path {
     static TABLES: OnceLock<PathBuf> = OnceLock::new();
-    TABLES.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sync-tables");
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
-        let python = std::env::var_os("LAKEPORT_TEST_PYTHON")
-            .map_or_else(|| target_directory().join("venv/kit/bin/python"), PathBuf::from);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/make_tables.py");
-        let made = Command::new(&python).arg(script).arg(&directory).status();
-        let made = made.unwrap_or_else(|error| panic!("{}: {error}", python.display()));
-        assert!(made.success(), "make_tables.py failed; `make setup` installs what it needs");
-        directory
-    })
+    TABLES.get_or_init(|| made_by("make_tables.py", "sync-tables"))
+}
+
+/// The directory with all tables of `make_histories.py`.
+pub(crate) fn histories() -> &'static Path {
+    static HISTORIES: OnceLock<PathBuf> = OnceLock::new();
+    HISTORIES.get_or_init(|| made_by("make_histories.py", "sync-histories"))
+}
+
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("LAKEPORT_TEST_PYTHON")
+        .map_or_else(|| target_directory().join("venv/kit/bin/python"), PathBuf::from)
+}
+
+fn made_by(script: &str, directory: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    let python = python();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script);
+    let made = Command::new(&python).arg(path).arg(&directory).status();
+    let made = made.unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    assert!(made.success(), "{script} failed; `make setup` installs what it needs");
+    directory
 }
 
 struct Cluster {
@@ -170,14 +182,21 @@ pub(crate) fn name() -> TableName {
     TableName { schema: "served".to_owned(), table: "t".to_owned() }
 }
 
+pub(crate) async fn run_changes(job: &Job) -> Result<Outcome, Error> {
+    changes(job, &Progress::default(), &CancellationToken::new()).await
+}
+
 pub(crate) async fn run(job: &Job) -> Result<Outcome, Error> {
     snapshot(job, &Progress::default(), &CancellationToken::new()).await
 }
 
 /// A table of the kit as it was at a version: a copy without the later commits.
 pub(crate) fn at_version(table: &str, version: u64, directory: &Path) {
-    let source = tables().join(table);
-    copy(&source, directory);
+    cut_at(&tables().join(table), version, directory);
+}
+
+pub(crate) fn cut_at(source: &Path, version: u64, directory: &Path) {
+    copy(source, directory);
     for later in version + 1.. {
         let commit = directory.join(format!("_delta_log/{later:020}.json"));
         if fs::remove_file(commit).is_err() {
@@ -188,11 +207,15 @@ pub(crate) fn at_version(table: &str, version: u64, directory: &Path) {
 
 /// Brings a copy forward.
 pub(crate) fn add_commit(table: &str, version: u64, directory: &Path) {
-    let commit = format!("_delta_log/{version:020}.json");
-    fs::copy(tables().join(table).join(&commit), directory.join(&commit)).unwrap();
+    bring_to(&tables().join(table), version, directory);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn bring_to(source: &Path, version: u64, directory: &Path) {
+    let commit = format!("_delta_log/{version:020}.json");
+    fs::copy(source.join(&commit), directory.join(&commit)).unwrap();
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -1,0 +1,71 @@
+//! Following a source: the pass of a continuous pipeline, which lasts until somebody ends it.
+//!
+//! Owns: the loop of waiting for a commit, applying it and recording that. What is recorded is for people;
+//! where to go on from stands in the target.
+
+use std::convert::Infallible;
+
+use jiff::Timestamp;
+use lakeport_api::SyncedTableState;
+use tokio_util::sync::CancellationToken;
+
+use super::synced_table::{
+    Failure, Work, applied, begin, conclude, from_error, from_run_error, message, prepare, report,
+    run, while_wanted,
+};
+use crate::synced_table_wire::state_name;
+use crate::{Result, RunKind, RunOutcome, RunProgress};
+
+pub(super) async fn follow(work: &Work<'_>, cancel: CancellationToken) -> Result<()> {
+    begin(work).await?;
+    let Err(failure) = while_wanted(work, &cancel, |stop| keep_up(work, stop)).await;
+    conclude(work, failure).await
+}
+
+/// Ends by a failure only.
+async fn keep_up(
+    work: &Work<'_>,
+    cancel: CancellationToken,
+) -> std::result::Result<Infallible, Failure> {
+    let mut recorded = work.table.applied.as_ref().map(|applied| applied.version);
+    let mut published = false;
+    loop {
+        // Its way to the source may hold credentials that end.
+        let job = prepare(work).await?;
+        let (source, source_name) = (job.source.clone(), job.source_name.clone());
+        let mut again = true;
+        while again {
+            let started_at = Timestamp::now();
+            let progress = RunProgress::default();
+            let outcome = run(work, job.clone(), progress.into(), false, &cancel).await?;
+            if !published {
+                let target = work.control.publish_target(work.instance, work.table).await;
+                target.map_err(from_error)?;
+                published = true;
+            }
+            if recorded != Some(outcome.version) {
+                record(work, started_at, &outcome).await?;
+                recorded = Some(outcome.version);
+            }
+            again = outcome.kind != RunKind::Unchanged;
+            let next = work.control.runner.next_commit(&source, outcome.version, cancel.clone());
+            next.await.map_err(|error| from_run_error(error, &source_name))?;
+        }
+    }
+}
+
+async fn record(
+    work: &Work<'_>,
+    started_at: Timestamp,
+    outcome: &RunOutcome,
+) -> std::result::Result<(), Failure> {
+    let state = state_name(SyncedTableState::OnlineContinuousUpdate);
+    let applied = applied(started_at, outcome);
+    let recorded = async {
+        report(work, outcome).await?;
+        let (store, table, update) = (&work.control.store, work.table.id, work.update.id);
+        store.advance_update(table, update, &applied, &state, &message(outcome)).await?;
+        crate::Result::Ok(())
+    };
+    recorded.await.map_err(|error| Failure::Later(error.message().to_owned()))
+}

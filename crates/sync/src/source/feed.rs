@@ -1,0 +1,318 @@
+//! The change data feed between two versions.
+//!
+//! Owns: cutting the range into pieces of one schema each, which is all that the kernel reads at once,
+//! and finding out whether the feed tells the whole story: the same table, the feed on throughout,
+//! nothing removed, no column that is another one under the same name.
+
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use delta_kernel::arrow::array::cast::AsArray;
+use delta_kernel::arrow::array::{Array as _, ArrayRef, Int64Array, StringArray, new_null_array};
+use delta_kernel::arrow::datatypes::{DataType as ArrowType, Int64Type};
+use delta_kernel::arrow::record_batch::RecordBatch;
+use delta_kernel::commit_range::{CommitAction, CommitRange, DeltaAction};
+use delta_kernel::engine::arrow_data::EngineDataArrowExt as _;
+use delta_kernel::schema::{ColumnMetadataKey, MetadataValue, StructField};
+use delta_kernel::table_changes::TableChanges;
+use delta_kernel::{EngineData, KernelError, KernelResult, Snapshot, SnapshotRef, Version};
+use tokio::task::JoinError;
+
+use super::open::{Engine, LOG_BATCH_ROWS, SourceTable};
+use super::problem::innermost;
+use super::types::ColumnType;
+use super::watch::{commit_file, is_there};
+use crate::error::{Error, SourceProblem};
+
+const PROPERTY: &str = "delta.enableChangeDataFeed";
+const CHANGE_TYPE: &str = "_change_type";
+const COMMIT_VERSION: &str = "_commit_version";
+
+/// The changes after one version, up to the table's own.
+pub(crate) struct Feed {
+    table: Arc<SourceTable>,
+    pieces: Vec<Piece>,
+}
+
+/// Versions with one schema, both ends included.
+pub(crate) struct Piece {
+    start: Version,
+    end: Version,
+    snapshot: SnapshotRef,
+}
+
+/// Some changes, in the columns that were asked for.
+pub(crate) struct ChangeBatch {
+    pub(crate) columns: Vec<ArrayRef>,
+    kinds: StringArray,
+    versions: Int64Array,
+}
+
+impl ChangeBatch {
+    pub(crate) fn rows(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// Whether the row came, rather than went.
+    pub(crate) fn came(&self, row: usize) -> bool {
+        matches!(self.kinds.value(row), "insert" | "update_postimage")
+    }
+
+    pub(crate) fn version(&self, row: usize) -> i64 {
+        self.versions.value(row)
+    }
+}
+
+pub(crate) struct Changes<'a> {
+    feed: &'a Feed,
+    columns: &'a [(String, ColumnType)],
+    batches: Box<dyn Iterator<Item = KernelResult<Box<dyn EngineData>>>>,
+}
+
+impl Feed {
+    /// The changes that lead from `applied` to the table's version.
+    pub(crate) fn open(
+        table: &Arc<SourceTable>,
+        applied: i64,
+        applied_table_id: &str,
+    ) -> Result<Self, Error> {
+        if table.table_id() != applied_table_id || table.version() < applied {
+            return Err(table.source.problem(
+                SourceProblem::Replaced,
+                format!(
+                    "version {applied} was applied, of a table that has been replaced or set back \
+                     (it is at version {} now); run a full refresh",
+                    table.version()
+                ),
+            ));
+        }
+        let engine = Arc::new(table.engine(LOG_BATCH_ROWS)?);
+        let pieces = Cutter { table, engine }.pieces(applied)?;
+        Ok(Self { table: Arc::clone(table), pieces })
+    }
+
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    pub(crate) fn engine(&self, batch_rows: NonZero<usize>) -> Result<Arc<Engine>, Error> {
+        self.table.engine(batch_rows).map(Arc::new)
+    }
+
+    pub(crate) fn crashed(&self, crash: &JoinError) -> Error {
+        self.table.crashed(crash)
+    }
+
+    pub(crate) fn read<'a>(
+        &'a self,
+        engine: &Arc<Engine>,
+        piece: &Piece,
+        columns: &'a [(String, ColumnType)],
+    ) -> Result<Changes<'a>, Error> {
+        let (url, engine) = (self.table.url.clone(), Arc::clone(engine));
+        let batches = TableChanges::try_new(url, engine.as_ref(), piece.start, Some(piece.end))
+            .and_then(|changes| changes.into_scan_builder().build())
+            .and_then(|scan| scan.execute(engine))
+            .map_err(|error| self.failed(&error))?;
+        Ok(Changes { feed: self, columns, batches: Box::new(batches) })
+    }
+
+    /// Files that are not there are reported in several ways.
+    fn failed(&self, error: &KernelError) -> Error {
+        let found = self.table.source.kernel("reading the change data feed", error);
+        let text = innermost(error).to_string();
+        let missing = ["not found", "No such file", "NotFound"].iter().any(|m| text.contains(m));
+        match found {
+            Error::Source { location, message, .. } if missing => Error::Source {
+                location,
+                problem: SourceProblem::FeedLost,
+                message: format!("{message}; a VACUUM has removed it: run a full refresh"),
+            },
+            other => other,
+        }
+    }
+}
+
+impl Piece {
+    pub(crate) fn has(&self) -> impl Fn(&str) -> bool {
+        let schema = self.snapshot.schema();
+        move |name| schema.field(name).is_some()
+    }
+}
+
+impl Changes<'_> {
+    pub(crate) fn next_batch(&mut self) -> Result<Option<ChangeBatch>, Error> {
+        let Some(batch) = self.batches.next() else { return Ok(None) };
+        let rows = batch.try_into_record_batch().map_err(|error| self.feed.failed(&error))?;
+        let marks = || {
+            let kinds = rows.column_by_name(CHANGE_TYPE)?.as_string_opt::<i32>()?.clone();
+            let versions = rows.column_by_name(COMMIT_VERSION)?.as_primitive_opt::<Int64Type>()?;
+            Some((kinds, versions.clone()))
+        };
+        let (kinds, versions) = marks().ok_or_else(|| {
+            let message = "the change data feed has no change types or versions";
+            self.feed.table.source.problem(SourceProblem::Corrupt, message)
+        })?;
+        let columns = self.columns.iter().map(|(name, _)| column(&rows, name)).collect();
+        Ok(Some(ChangeBatch { columns, kinds, versions }))
+    }
+}
+
+fn column(rows: &RecordBatch, name: &str) -> ArrayRef {
+    let found = rows.column_by_name(name).map(Arc::clone);
+    found.unwrap_or_else(|| new_null_array(&ArrowType::Null, rows.num_rows()))
+}
+
+/// Walks over the log once, and cuts where metadata change.
+struct Cutter<'a> {
+    table: &'a SourceTable,
+    engine: Arc<Engine>,
+}
+
+impl Cutter<'_> {
+    fn pieces(&self, applied: i64) -> Result<Vec<Piece>, Error> {
+        self.check_log(applied + 1)?;
+        let (first, last) = (version(applied + 1), self.table.snapshot.version());
+        let before = self.snapshot(version(applied)).map_err(|error| match error {
+            Error::Source { location, .. } => Error::Source {
+                location,
+                problem: SourceProblem::FeedLost,
+                message: format!(
+                    "version {applied}, which was applied last, cannot be opened any more; run a \
+                     full refresh"
+                ),
+            },
+            other => other,
+        })?;
+
+        let mut cuts = self.metadata_changes(first, last)?;
+        if cuts.first() != Some(&first) {
+            cuts.insert(0, first);
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut columns = HashMap::new();
+        self.check_columns(&mut columns, &before)?;
+        for (nth, start) in cuts.iter().enumerate() {
+            let end = cuts.get(nth + 1).map_or(last, |next| next - 1);
+            let snapshot = self.snapshot(*start)?;
+            self.check_table(&snapshot)?;
+            self.check_columns(&mut columns, &snapshot)?;
+            match pieces.last_mut() {
+                Some(piece) if piece.snapshot.schema() == snapshot.schema() => piece.end = end,
+                _ => pieces.push(Piece { start: *start, end, snapshot }),
+            }
+        }
+        Ok(pieces)
+    }
+
+    fn check_log(&self, next: i64) -> Result<(), Error> {
+        let source = &self.table.source;
+        let file = commit_file(source, &self.table.url, next)?;
+        if is_there(source, &self.engine, &file)? {
+            return Ok(());
+        }
+        Err(source.problem(
+            SourceProblem::FeedLost,
+            format!(
+                "the log no longer has version {next}, the first one to apply; run a full refresh, \
+                 and sync more often than the log is cleaned up (delta.logRetentionDuration)"
+            ),
+        ))
+    }
+
+    fn snapshot(&self, version: Version) -> Result<SnapshotRef, Error> {
+        Snapshot::builder_for(self.table.url.as_str())
+            .at_version(version)
+            .build(self.engine.as_ref())
+            .map_err(|error| {
+                self.table.source.kernel(&format!("opening version {version}"), &error)
+            })
+    }
+
+    fn metadata_changes(&self, first: Version, last: Version) -> Result<Vec<Version>, Error> {
+        let failed = |error: KernelError| self.table.source.kernel("reading the log", &error);
+        let range = CommitRange::builder_for(self.table.url.as_str(), first)
+            .with_end_version(last)
+            .build(self.engine.as_ref())
+            .map_err(failed)?;
+        let commits =
+            range.commits(self.engine.clone(), None, &[DeltaAction::Metadata]).map_err(failed)?;
+        let mut changes = Vec::new();
+        for commit in commits {
+            let commit = commit.map_err(failed)?;
+            if self.has_metadata(&commit).map_err(failed)? {
+                changes.push(commit.version());
+            }
+        }
+        Ok(changes)
+    }
+
+    fn has_metadata(&self, commit: &CommitAction) -> KernelResult<bool> {
+        for batch in commit.get_actions(self.engine.as_ref())? {
+            let batch = batch.try_into_record_batch()?;
+            if batch.column(0).null_count() < batch.num_rows() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn check_table(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let (metadata, version) = (snapshot.table_configuration().metadata(), snapshot.version());
+        if metadata.id() != self.table.table_id() {
+            return Err(self.table.source.problem(
+                SourceProblem::Replaced,
+                format!("the table was replaced at version {version}; run a full refresh"),
+            ));
+        }
+        let on = metadata.configuration().get(PROPERTY);
+        if on.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Ok(());
+        }
+        Err(self.table.source.problem(
+            SourceProblem::FeedOff,
+            format!(
+                "the change data feed is off at version {version}; set the table's property \
+                 {PROPERTY} = true, and run a full refresh"
+            ),
+        ))
+    }
+
+    /// With column mapping, a column may be dropped and another one added under its name: old rows
+    /// lose their values, and no change says so.
+    fn check_columns(
+        &self,
+        seen: &mut HashMap<String, String>,
+        snapshot: &Snapshot,
+    ) -> Result<(), Error> {
+        for field in snapshot.schema().fields() {
+            let physical = physical_name(field).to_owned();
+            let before = seen.insert(field.name().clone(), physical.clone());
+            if before.is_some_and(|before| before != physical) {
+                return Err(self.table.source.problem(
+                    SourceProblem::FeedLost,
+                    format!(
+                        "column \"{}\" was dropped and made again at version {}, which the change \
+                         data feed does not show; run a full refresh",
+                        field.name(),
+                        snapshot.version()
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn physical_name(field: &StructField) -> &str {
+    match field.metadata().get(ColumnMetadataKey::ColumnMappingPhysicalName.as_ref()) {
+        Some(MetadataValue::String(name)) => name,
+        _ => field.name(),
+    }
+}
+
+/// Positions hold what a log has given, which is never below zero.
+fn version(version: i64) -> Version {
+    Version::try_from(version).unwrap_or_default()
+}
