@@ -10,6 +10,7 @@ use lakeport_control::{Control, Naming, Progress};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
+use lakeport_identity::oauth::OAuth;
 use lakeport_identity::{Authority, Credentials, JwkSet, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
@@ -56,6 +57,7 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
         credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
         default_major: engine.default_major(),
         engine: Arc::clone(&engine) as Arc<dyn Engine>,
+        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),

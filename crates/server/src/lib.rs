@@ -10,6 +10,7 @@ mod error;
 mod https;
 mod lock;
 mod names;
+mod oauth;
 mod ports;
 mod profile;
 mod rest;

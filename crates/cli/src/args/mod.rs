@@ -2,6 +2,7 @@
 //!
 //! Owns: names, help, defaults. Never: logic.
 
+mod auth;
 mod connection;
 mod database;
 mod instance;
@@ -13,6 +14,7 @@ mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::auth::AuthCommand;
 pub(crate) use self::connection::{ConnectionArgs, ConnectionStringArgs, PsqlArgs};
 pub(crate) use self::database::{
     CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
@@ -89,6 +91,9 @@ pub(crate) enum ClientCommand {
     /// Instances, in short words
     #[command(subcommand)]
     Instance(ShortInstanceCommand),
+    /// Ways to log in
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Open psql on an instance; the token is supplied on the way and seen by nobody
     Psql(PsqlArgs),
     /// Print a connection string with a fresh one-hour token
