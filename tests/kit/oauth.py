@@ -49,7 +49,7 @@ class Flow:
         body = {"client_id": "databricks-cli"} | form
         return requests.post(f"{self.url}/oidc/v1/token", data=body, timeout=30)
 
-    def redeem(self, code: str, **changed: str) -> requests.Response:
+    def redeem(self, code: str, /, **changed: str) -> requests.Response:
         form = {
             "grant_type": "authorization_code",
             "code": code,

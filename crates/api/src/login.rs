@@ -1,4 +1,5 @@
-//! One-time login links: `POST /api/2.0/lakeport/login-links`.
+//! One-time login links: `POST /api/2.0/lakeport/login-links`; and the key that tokens are signed with:
+//! `POST /api/2.0/lakeport/signing-keys/rotate`.
 
 use std::fmt;
 
@@ -20,4 +21,10 @@ impl fmt::Debug for LoginLink {
             .field("expiration_time", &self.expiration_time)
             .finish()
     }
+}
+
+/// The key that signs from now on, as the JWK set names it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SigningKey {
+    pub kid: String,
 }

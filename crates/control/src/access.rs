@@ -32,6 +32,7 @@ impl Control {
 
     /// An OAuth access token, which is also a PostgreSQL password.
     pub async fn oauth_bearer(&self, token: &str) -> Result<Bearer> {
+        self.meet_signing_key(token).await?;
         match self.oauth.bearer(token).await {
             Ok((principal, token_id)) => Ok(Bearer::Owner { principal, token_id }),
             Err(BearerError::Token(CredentialError::Expired { seconds_ago })) => {

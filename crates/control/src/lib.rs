@@ -19,6 +19,7 @@ mod progress;
 mod read_only;
 pub mod reconcile;
 mod roles;
+mod signing_keys;
 pub mod supervisor;
 mod sync_runner;
 mod synced_table_wire;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 use lakeport_catalog::Catalog;
 use lakeport_engine::{CapacityUnit, Engine};
 use lakeport_identity::oauth::OAuth;
-use lakeport_identity::{Credentials, Vault};
+use lakeport_identity::{Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -56,6 +57,8 @@ pub struct Control {
     pub catalog: Arc<dyn Catalog>,
     pub credentials: Credentials,
     pub oauth: OAuth,
+    /// What both are signed with.
+    pub keys: Arc<SigningKeys>,
     pub naming: Arc<dyn Naming>,
     pub runner: Arc<dyn SyncRunner>,
     pub vault: Arc<Vault>,

@@ -112,8 +112,8 @@ mod tests {
 
     fn sign(credentials: &Credentials, claims: &Value) -> String {
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(credentials.keys.signing_kid.clone());
-        encode(&header, claims, &credentials.keys.signing).unwrap()
+        header.kid = Some(credentials.keys.current().signing_kid.clone());
+        encode(&header, claims, &credentials.keys.current().signing).unwrap()
     }
 
     #[test]
@@ -174,19 +174,19 @@ mod tests {
         assert_eq!(ours.verify(&foreign), Err(CredentialError::Invalid), "unknown kid");
 
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(ours.keys.signing_kid.clone());
-        let forged = encode(&header, &claims(&ours), &theirs.keys.signing).unwrap();
+        header.kid = Some(ours.keys.current().signing_kid.clone());
+        let forged = encode(&header, &claims(&ours), &theirs.keys.current().signing).unwrap();
         assert_eq!(ours.verify(&forged), Err(CredentialError::Invalid), "foreign signature");
 
         let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(ours.keys.signing_kid.clone());
+        header.kid = Some(ours.keys.current().signing_kid.clone());
         let public = ours.keys.jwk_set().keys[0].x.clone();
         let confused =
             encode(&header, &claims(&ours), &EncodingKey::from_secret(public.as_bytes())).unwrap();
         assert_eq!(ours.verify(&confused), Err(CredentialError::Invalid), "HS256");
 
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let head = json!({"alg": "none", "typ": "JWT", "kid": ours.keys.signing_kid});
+        let head = json!({"alg": "none", "typ": "JWT", "kid": ours.keys.current().signing_kid});
         let none = format!("{}.{}.", part(&head), part(&claims(&ours)));
         assert!(ours.verify(&none).is_err(), "alg none");
     }

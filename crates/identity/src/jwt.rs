@@ -27,6 +27,7 @@ pub(crate) trait Lifetime {
 }
 
 pub(crate) fn sign(keys: &SigningKeys, claims: &impl Serialize) -> Result<String> {
+    let keys = keys.current();
     let mut header = Header::new(Algorithm::ES256);
     header.kid = Some(keys.signing_kid.clone());
     Ok(encode(&header, claims, &keys.signing)?)
@@ -42,6 +43,7 @@ pub(crate) fn verify<C: DeserializeOwned + Lifetime>(
         return Err(CredentialError::Invalid);
     }
     let header = decode_header(token).map_err(|_| CredentialError::NotAToken)?;
+    let keys = keys.current();
     let key = header
         .kid
         .as_deref()

@@ -12,6 +12,7 @@ pub(crate) struct Tokens(pub(crate) Arc<Control>);
 #[async_trait]
 impl Authenticate for Tokens {
     async fn authenticate(&self, token: &str) -> Result<Identity, AuthFailure> {
+        self.0.meet_signing_key(token).await.map_err(|_| AuthFailure::Unavailable)?;
         match self.0.credentials.verify(token) {
             Ok(claims) => self.credential(claims).await,
             Err(CredentialError::NotAToken) => Err(AuthFailure::NotAToken),

@@ -11,7 +11,7 @@ use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
 use lakeport_identity::oauth::OAuth;
-use lakeport_identity::{Authority, Credentials, JwkSet, SigningKeys, Vault};
+use lakeport_identity::{Authority, Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -30,7 +30,6 @@ pub(crate) struct Parts {
     pub(crate) names: Arc<Names>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) certificates: Certificates,
-    pub(crate) jwks: JwkSet,
     pub(crate) workspace_id: String,
     pub(crate) account_id: String,
 }
@@ -57,6 +56,7 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
         credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
         default_major: engine.default_major(),
         engine: Arc::clone(&engine) as Arc<dyn Engine>,
+        keys: Arc::clone(&keys),
         oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
@@ -79,7 +79,6 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
         names,
         authority,
         certificates,
-        jwks: keys.jwk_set(),
         workspace_id,
         account_id,
     })

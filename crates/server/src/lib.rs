@@ -40,6 +40,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Passes of the reconcilers get this long to come to an end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How often signing keys that another server has made or retired are looked for.
+const KEYS_TICK: Duration = Duration::from_secs(60);
 /// How often the pool of prepared clusters is looked after.
 const POOL_TICK: Duration = Duration::from_millis(500);
 
@@ -91,7 +93,6 @@ pub async fn start(config: Config) -> Result<Running> {
     running.spawn_tasks();
     let app = rest::App {
         control: Arc::clone(&running.control),
-        credentials_jwks: parts.jwks,
         workspace_id: parts.workspace_id,
         account_id: parts.account_id,
     };
@@ -116,6 +117,8 @@ impl Running {
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));
+        let control = Arc::clone(&self.control);
+        self.supervisor.spawn("signing keys", OnFailure::Log, |cancel| watch_keys(control, cancel));
     }
 
     fn spawn_http<L>(&self, name: &str, listener: L, router: axum::Router)
@@ -188,6 +191,18 @@ async fn fill_pool(
             _ => {}
         }
         cancel.run_until_cancelled(tokio::time::sleep(POOL_TICK)).await;
+    }
+    Ok(())
+}
+
+async fn watch_keys(
+    control: Arc<Control>,
+    cancel: CancellationToken,
+) -> std::result::Result<(), String> {
+    while cancel.run_until_cancelled(tokio::time::sleep(KEYS_TICK)).await.is_some() {
+        if let Err(error) = control.reload_signing_keys().await {
+            tracing::warn!(%error, "the signing keys could not be looked at; the known ones serve on");
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod auth;
 mod connection;
 mod database;
 mod instance;
+mod keys;
 mod serve;
 mod shared;
 #[cfg(feature = "server")]
@@ -22,6 +23,7 @@ pub(crate) use self::database::{
     SyncedTableCommand, UpdateInstanceArgs,
 };
 pub(crate) use self::instance::ShortInstanceCommand;
+pub(crate) use self::keys::KeysCommand;
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -94,6 +96,9 @@ pub(crate) enum ClientCommand {
     /// Ways to log in
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Keys of the server
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Open psql on an instance; the token is supplied on the way and seen by nobody
     Psql(PsqlArgs),
     /// Print a connection string with a fresh one-hour token

@@ -6,6 +6,7 @@ mod auth;
 mod connection;
 mod database;
 mod instance;
+mod keys;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -53,6 +54,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Database(command) => database::run(context, *command).await.map(done),
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
+        ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
         ClientCommand::Psql(args) => connection::psql::run(context, args).await,
         ClientCommand::ConnectionString(args) => {
             connection::string::run(context, &args).await.map(done)

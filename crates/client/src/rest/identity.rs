@@ -1,6 +1,6 @@
 //! Who the caller is, and how others sign in.
 
-use lakeport_api::login::LoginLink;
+use lakeport_api::login::{LoginLink, SigningKey};
 use lakeport_api::scim::User;
 use serde_json::json;
 
@@ -25,5 +25,13 @@ impl Client {
         let operation = format!("make a login link for `{user_name}`");
         let path = ["api", "2.0", "lakeport", "login-links"];
         self.fetch(Call::post(operation, path, &json!({ "user_name": user_name }))?).await
+    }
+
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn rotate_signing_key(&self) -> Result<Document<SigningKey>> {
+        let operation = String::from("rotate the token-signing key");
+        let path = ["api", "2.0", "lakeport", "signing-keys", "rotate"];
+        self.fetch(Call::post(operation, path, &json!({}))?).await
     }
 }

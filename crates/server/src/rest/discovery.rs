@@ -46,5 +46,5 @@ pub(crate) fn base_url(Scheme(scheme): Scheme, headers: &HeaderMap) -> String {
 
 /// Keys that verify database credentials and access tokens (RFC 7517).
 pub(crate) async fn jwks(State(app): State<App>) -> Json<JwkSet> {
-    Json(app.credentials_jwks)
+    Json(app.control.keys.jwk_set())
 }

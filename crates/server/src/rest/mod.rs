@@ -16,6 +16,7 @@ mod query;
 mod request_id;
 mod scim;
 mod service_secrets;
+mod signing_keys;
 mod synced_tables;
 mod tokens;
 mod unity;
@@ -26,7 +27,6 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use lakeport_control::Control;
-use lakeport_identity::JwkSet;
 
 use error::ApiError;
 
@@ -34,7 +34,6 @@ use error::ApiError;
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) control: Arc<Control>,
-    pub(crate) credentials_jwks: JwkSet,
     pub(crate) workspace_id: String,
     pub(crate) account_id: String,
 }
@@ -55,6 +54,7 @@ pub(crate) fn router(app: App, scheme: &'static str) -> Router {
         .merge(tokens::routes())
         .merge(service_secrets::routes())
         .merge(login_links::routes())
+        .merge(signing_keys::routes())
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), auth::require_token));
