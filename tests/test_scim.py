@@ -29,6 +29,9 @@ def test_life_of_a_user_through_the_sdk(workspace: WorkspaceClient) -> None:
         workspace.users.update(user.id, user_name=name, display_name="Ada L.", active=False)
         seen = workspace.users.get(user.id)
         assert (seen.display_name, seen.active, seen.external_id) == ("Ada L.", False, None)
+        # Who was shut out is not let in again by a change of something else.
+        workspace.users.update(user.id, user_name=name, display_name="Ada")
+        assert workspace.users.get(user.id).active is False
     finally:
         workspace.users.delete(user.id)
     with pytest.raises(NotFound):
@@ -163,3 +166,15 @@ def test_the_last_administrator_stays(own_server: Server) -> None:
     # No longer an administrator, so the change cannot be taken back by the same caller.
     scim_refused(api, 403, "PATCH", f"Groups/{admins}", {"Operations": [everybody_out]})
     assert api.send("GET", "/api/2.0/database/instances").status_code == 403
+
+
+def test_administrators_are_made_as_the_guide_shows(api: Api, workspace: WorkspaceClient) -> None:
+    w = workspace
+    with principal(api, "ServicePrincipals", displayName="job") as sp:
+        admins = next(w.groups.list(filter='displayName eq "admins"'))
+        add = iam.Patch(op=iam.PatchOp.ADD, path="members", value=[{"value": sp["id"]}])
+        schema = iam.PatchSchema.URN_IETF_PARAMS_SCIM_API_MESSAGES_2_0_PATCH_OP
+        w.groups.patch(admins.id, operations=[add], schemas=[schema])
+        seen = w.service_principals.get(sp["id"])
+        assert [group.display for group in seen.groups] == ["admins"]
+        assert sp["id"] in {member.value for member in w.groups.get(admins.id).members}

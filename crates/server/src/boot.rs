@@ -72,16 +72,7 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
     let tokens = Tokens(Arc::clone(&control));
     let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), Limits::default());
     names.connect(Arc::clone(&gateway), listener)?;
-    Ok(Parts {
-        control,
-        engine,
-        gateway,
-        names,
-        authority,
-        certificates,
-        workspace_id,
-        account_id,
-    })
+    Ok(Parts { control, engine, gateway, names, authority, certificates, workspace_id, account_id })
 }
 
 async fn open_engine(config: &Config, vault: &Arc<Vault>) -> Result<LocalEngine> {

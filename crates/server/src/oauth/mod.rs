@@ -20,7 +20,6 @@ use crate::rest::discovery::{Scheme, base_url};
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/oidc/.well-known/oauth-authorization-server", get(metadata))
-        .route("/oidc/.well-known/openid-configuration", get(metadata))
         .route("/oidc/v1/token", post(token::token))
         .route("/oidc/v1/revoke", post(token::revoke))
         .route("/oidc/v1/authorize", get(authorize::ask).post(authorize::decide))

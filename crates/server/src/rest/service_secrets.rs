@@ -3,6 +3,7 @@
 use axum::extract::{Path, State};
 use axum::routing::{delete as delete_, get};
 use axum::{Json, Router};
+use jiff::Timestamp;
 use lakeport_api::ErrorCode;
 use lakeport_store::TokenInfo;
 use serde::Deserialize;
@@ -70,9 +71,10 @@ async fn delete(
 }
 
 fn wire(info: &TokenInfo) -> Value {
+    let expired = info.expires_at.is_some_and(|at| at <= Timestamp::now());
     json!({
         "id": info.id,
-        "status": "ACTIVE",
+        "status": if expired { "EXPIRED" } else { "ACTIVE" },
         "create_time": info.created_at.to_string(),
         "update_time": info.created_at.to_string(),
         "expire_time": info.expires_at.map(|at| at.to_string()),

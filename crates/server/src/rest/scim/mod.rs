@@ -162,7 +162,7 @@ async fn replace(
 ) -> Result<Response, ScimError> {
     let new = resource::draft(&body)?;
     let change = |draft: &mut _| -> Result<(), ScimError> {
-        resource::replace(draft, &new);
+        resource::replace(draft, &new, &body);
         Ok(())
     };
     let principal = app.control.update_principal(&caller, kind, &id, change).await?;

@@ -117,9 +117,11 @@ fn display_name(body: &Resource) -> String {
     name.formatted.clone().unwrap_or_else(|| joined.join(" "))
 }
 
-/// PUT: the new value, with names that the body leaves out as they are.
-pub(super) fn replace(draft: &mut PrincipalDraft, new: &PrincipalDraft) {
+/// PUT: the new value. Names that the body leaves out stay, and so does whether it is active: nobody is
+/// let in again by a change of something else.
+pub(super) fn replace(draft: &mut PrincipalDraft, new: &PrincipalDraft, body: &Resource) {
     let old = std::mem::replace(draft, new.clone());
+    draft.active = body.active.unwrap_or(old.active);
     if draft.user_name.is_empty() {
         draft.user_name = old.user_name;
     }
