@@ -11,7 +11,7 @@ import requests
 from databricks.sdk import WorkspaceClient
 
 from kit.api import Api
-from kit.identities import SCIM, Machine, machine
+from kit.identities import SCIM, Machine, machine, patch
 from kit.login import Login
 from kit.server import REPO, Server, clean_environment
 from kit.tokens import altered, signed_by_a_stranger, unsigned
@@ -168,3 +168,27 @@ def test_revoked_access_token_is_refused(api: Api) -> None:
             revoke, data={"token": token}, auth=(job.client_id, job.secret), timeout=30
         )
         assert (answer.status_code, own.send("GET", f"{SCIM}/Me").status_code) == (200, 401)
+
+
+def test_deactivated_owner_logs_in_with_nothing(api: Api, name: str) -> None:
+    with machine(api, admin=True) as job:
+        token = granted(api, job)["access_token"]
+        own = Api(api.url, token)
+        own.create_instance(name)
+        host = own.wait_for_state(name, "AVAILABLE")["read_write_dns"]
+        logins = [Login(host, job.client_id, p) for p in (token, own.credential(name))]
+        for login in logins:
+            assert login.value("SELECT 1") == 1
+        with logins[0].connect() as open_session:
+            inactive = {"op": "replace", "path": "active", "value": False}
+            patch(api, f"ServicePrincipals/{job.id}", inactive)
+            for login in logins:
+                with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+                    login.connect()
+            assert open_session.execute("SELECT 1").fetchone() == (1,)
+        refused(
+            post(api, (job.client_id, job.secret), grant_type="client_credentials"),
+            401,
+            "invalid_client",
+        )
+    api.delete_instance(name)

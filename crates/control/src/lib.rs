@@ -20,6 +20,7 @@ mod read_only;
 pub mod reconcile;
 mod roles;
 mod signing_keys;
+mod subjects;
 pub mod supervisor;
 mod sync_runner;
 mod synced_table_wire;
@@ -44,6 +45,7 @@ pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use principals::PrincipalDraft;
 pub use progress::{Progress, RunProgress};
+pub use subjects::Subjects;
 pub use sync_runner::{
     ColumnInspection, Inspection, RunError, RunOutcome, SnapshotRun, SyncRunner,
 };
@@ -70,6 +72,7 @@ pub struct Control {
     /// This process, as the holder of leases.
     pub owner: Uuid,
     pub progress: Progress,
+    pub subjects: Subjects,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

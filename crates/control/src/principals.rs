@@ -88,6 +88,7 @@ impl Control {
             check_fixed(&current, &draft)?;
             let spec = spec_of(draft).await?;
             let updated = self.store.update_principal(current.id, current.generation, &spec).await;
+            self.subjects.forget();
             if let Some(updated) = updated.map_err(|error| refused(error, &spec))? {
                 return Ok(updated);
             }
@@ -114,6 +115,7 @@ impl Control {
             )));
         }
         let deleted = self.store.delete_principal(principal.id).await;
+        self.subjects.forget();
         deleted.map_err(|error| store_refusal(error, &principal.user_name))
     }
 

@@ -96,6 +96,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::jwt::MAX_TOKEN_BYTES;
     use crate::keys;
 
     fn credentials() -> Credentials {

@@ -15,7 +15,7 @@ use crate::{CredentialError, Result, SigningKeys};
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Nobody issues longer ones; refused before any parsing.
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Clocks of several servers may differ by this much.
 const LEEWAY_SECONDS: u64 = 5;

@@ -28,9 +28,8 @@ impl Authenticate for Tokens {
 impl Tokens {
     /// A database credential speaks for its subject for as long as that may log in at all.
     async fn credential(&self, claims: Claims) -> Result<Identity, AuthFailure> {
-        let subject = self.0.store.principal(&claims.sub).await;
-        let subject = subject.map_err(|_| AuthFailure::Unavailable)?;
-        if !subject.is_some_and(|subject| subject.active) {
+        let may = self.0.may_log_in(&claims.sub).await;
+        if !may.map_err(|_| AuthFailure::Unavailable)? {
             return Err(AuthFailure::Invalid);
         }
         Ok(Identity {

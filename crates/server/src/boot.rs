@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lakeport_catalog::Embedded;
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress};
+use lakeport_control::{Control, Naming, Progress, Subjects};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
@@ -64,6 +64,7 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
         progress: Progress::default(),
         runner: Arc::new(Syncs),
         store,
+        subjects: Subjects::default(),
         unit: config.unit,
         vault,
         wake: Notify::new(),
