@@ -112,7 +112,9 @@ def test_malformed_requests_are_refused_in_json(api: Api) -> None:
             timeout=30,
         )
         refused(twice, 400, "invalid_request")
-        as_json = requests.post(f"{api.url}/oidc/v1/token", json=credentials, auth=right, timeout=30)
+        as_json = requests.post(
+            f"{api.url}/oidc/v1/token", json=credentials, auth=right, timeout=30
+        )
         refused(as_json, 400, "invalid_request")
 
 

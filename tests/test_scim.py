@@ -1,6 +1,6 @@
 """Users, service principals and groups over SCIM, as the SDK and as raw HTTP send it."""
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,7 +24,9 @@ def test_life_of_a_user_through_the_sdk(workspace: WorkspaceClient) -> None:
         ]
         change = iam.Patch(op=iam.PatchOp.REPLACE, path="displayName", value="Ada L.")
         workspace.users.patch(
-            user.id, operations=[change], schemas=[iam.PatchSchema.URN_IETF_PARAMS_SCIM_API_MESSAGES_2_0_PATCH_OP]
+            user.id,
+            operations=[change],
+            schemas=[iam.PatchSchema.URN_IETF_PARAMS_SCIM_API_MESSAGES_2_0_PATCH_OP],
         )
         workspace.users.update(user.id, user_name=name, display_name="Ada L.", active=False)
         seen = workspace.users.get(user.id)
@@ -76,10 +78,14 @@ def test_service_principal_has_an_application_id(api: Api, workspace: WorkspaceC
 
 
 def test_groups_within_groups(api: Api) -> None:
+    def group(prefix: str, member: dict) -> AbstractContextManager[dict]:
+        members = [{"value": member["id"]}]
+        return principal(api, "Groups", displayName=unique(prefix), members=members)
+
     with (
         principal(api, "Users", userName=f"{unique('m')}@example.com") as user,
-        principal(api, "Groups", displayName=unique("in"), members=[{"value": user["id"]}]) as inner,
-        principal(api, "Groups", displayName=unique("out"), members=[{"value": inner["id"]}]) as outer,
+        group("in", user) as inner,
+        group("out", inner) as outer,
     ):
         groups = api.ok("GET", f"{SCIM}/Users/{user['id']}")["groups"]
         assert {(g["value"], g["type"]) for g in groups} == {

@@ -1,8 +1,7 @@
 """Personal access tokens and the secrets of service principals."""
 
-from databricks.sdk import WorkspaceClient
-
 import requests
+from databricks.sdk import WorkspaceClient
 
 from kit.api import Api
 from kit.identities import SCIM, machine
@@ -50,7 +49,9 @@ def test_token_without_an_end_and_with_a_short_one(api: Api) -> None:
         assert "lifetime_seconds" in refusal.message
 
 
-def test_secret_is_shown_once_and_ends_with_its_tokens(api: Api, workspace: WorkspaceClient) -> None:
+def test_secret_is_shown_once_and_ends_its_tokens(
+    api: Api, workspace: WorkspaceClient
+) -> None:
     with machine(api) as job:
         token = access_token(api, job.client_id, job.secret)
         own = Api(api.url, token)

@@ -1,7 +1,7 @@
 """Principals for tests, made over SCIM and removed afterwards."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 

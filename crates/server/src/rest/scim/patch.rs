@@ -74,7 +74,7 @@ fn attribute(
             let named = values(path, selected, value)?;
             change(&mut draft.entitlements, op, selected.is_some() || !value.is_null(), named);
         }
-        // The service repeats these from a body that it has read before.
+        // Clients send these back from a body that they have read.
         ("id" | "schemas" | "groups" | "emails" | "meta", None) if op != Op::Remove => {}
         _ => {
             return Err(ScimError::bad(
