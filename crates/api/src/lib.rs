@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod credential;
 pub mod error;
 pub mod instance;
+pub mod login;
 pub mod pipeline;
 pub mod scim;
 pub mod synced_table;

@@ -52,6 +52,10 @@ impl Error {
         Self::new(Kind::Conflict, message)
     }
 
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(Kind::PermissionDenied, message)
+    }
+
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(Kind::NotImplemented, message)
     }

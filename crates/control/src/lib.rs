@@ -4,6 +4,7 @@
 //! Owns: the API's semantics, spec → status. Never: HTTP, the PostgreSQL wire of clients, Delta; what it
 //! needs of those it declares as a trait ([`Naming`], [`SyncRunner`]) that the server implements.
 
+mod access;
 mod credentials;
 mod database_catalogs;
 mod error;
@@ -11,33 +12,42 @@ mod instance_spec;
 mod instances;
 mod naming;
 mod page;
+mod passwords;
 mod pipelines;
+mod principals;
 mod progress;
 mod read_only;
 mod ready;
 pub mod reconcile;
 mod roles;
+mod signing_keys;
+mod subjects;
 pub mod supervisor;
 mod sync_runner;
 mod synced_table_wire;
 mod synced_tables;
 mod target;
+mod tokens;
 mod unity;
 
 use std::sync::Arc;
 
 use lakeport_catalog::Catalog;
 use lakeport_engine::{CapacityUnit, Engine};
-use lakeport_identity::{Credentials, Vault};
+use lakeport_identity::oauth::OAuth;
+use lakeport_identity::{Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+pub use access::Bearer;
 pub use error::{Error, Kind};
 pub use naming::{HostName, Naming};
 pub use page::Page;
+pub use principals::PrincipalDraft;
 pub use progress::{Progress, RunProgress};
 pub use ready::Ready;
+pub use subjects::Subjects;
 pub use sync_runner::{
     ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, SyncRun, SyncRunner,
 };
@@ -50,6 +60,9 @@ pub struct Control {
     pub engine: Arc<dyn Engine>,
     pub catalog: Arc<dyn Catalog>,
     pub credentials: Credentials,
+    pub oauth: OAuth,
+    /// What both are signed with.
+    pub keys: Arc<SigningKeys>,
     pub naming: Arc<dyn Naming>,
     pub runner: Arc<dyn SyncRunner>,
     pub vault: Arc<Vault>,
@@ -62,6 +75,7 @@ pub struct Control {
     pub owner: Uuid,
     pub progress: Progress,
     pub ready: Ready,
+    pub subjects: Subjects,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

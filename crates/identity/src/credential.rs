@@ -1,26 +1,13 @@
 //! Database credentials: short-lived JWTs that are PostgreSQL passwords.
-//!
-//! Checked strictly: the algorithm is the key's, never the header's; `kid` known; `iss`, `aud`, `exp`,
-//! `iat` and `sub` present and right; a life of at most [`MAX_LIFETIME`].
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::jwt::{self, Lifetime, MAX_LIFETIME};
 use crate::{Result, SigningKeys};
-
-/// What Lakebase gives, and the most that is accepted.
-pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
-
-/// Nobody issues longer ones; refused before any parsing.
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
-
-/// Clocks of several servers may differ by this much.
-const LEEWAY_SECONDS: u64 = 5;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
@@ -81,63 +68,35 @@ impl Credentials {
             jti: Uuid::new_v4().to_string(),
             instances,
         };
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(self.keys.signing_kid.clone());
-        let token = encode(&header, &claims, &self.keys.signing)?;
+        let token = jwt::sign(&self.keys, &claims)?;
         let expires_at = i64::try_from(expires).ok().and_then(|s| Timestamp::from_second(s).ok());
         Ok((token, expires_at.unwrap_or(now)))
     }
 
     pub fn verify(&self, token: &str) -> std::result::Result<Claims, CredentialError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(CredentialError::Invalid);
-        }
-        let header = decode_header(token).map_err(|_| CredentialError::NotAToken)?;
-        let key = header
-            .kid
-            .as_deref()
-            .and_then(|kid| self.keys.verifying(kid))
-            .ok_or(CredentialError::Invalid)?;
-        let claims = decode::<Claims>(token, key, &self.validation())
-            .map_err(|_| CredentialError::Invalid)?
-            .claims;
-        check_times(&claims)?;
-        Ok(claims)
-    }
-
-    /// Expiry is checked by [`check_times`], which can say how long ago it was.
-    fn validation(&self) -> Validation {
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_issuer(&[&self.issuer]);
-        validation.set_audience(&[&self.audience]);
-        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
-        validation.validate_exp = false;
-        validation.validate_nbf = true;
-        validation.leeway = LEEWAY_SECONDS;
-        validation
+        jwt::verify(&self.keys, &self.issuer, &self.audience, token)
     }
 }
 
-fn check_times(claims: &Claims) -> std::result::Result<(), CredentialError> {
-    let now = jsonwebtoken::get_current_timestamp();
-    let lifetime = claims.exp.checked_sub(claims.iat).ok_or(CredentialError::Invalid)?;
-    if lifetime > MAX_LIFETIME.as_secs() || claims.iat > now + LEEWAY_SECONDS {
-        return Err(CredentialError::Invalid);
+impl Lifetime for Claims {
+    fn issued(&self) -> u64 {
+        self.iat
     }
-    if now >= claims.exp + LEEWAY_SECONDS {
-        return Err(CredentialError::Expired { seconds_ago: now - claims.exp });
+
+    fn expires(&self) -> u64 {
+        self.exp
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use jsonwebtoken::EncodingKey;
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::jwt::MAX_TOKEN_BYTES;
     use crate::keys;
 
     fn credentials() -> Credentials {
@@ -154,8 +113,8 @@ mod tests {
 
     fn sign(credentials: &Credentials, claims: &Value) -> String {
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(credentials.keys.signing_kid.clone());
-        encode(&header, claims, &credentials.keys.signing).unwrap()
+        header.kid = Some(credentials.keys.current().signing_kid.clone());
+        encode(&header, claims, &credentials.keys.current().signing).unwrap()
     }
 
     #[test]
@@ -216,19 +175,19 @@ mod tests {
         assert_eq!(ours.verify(&foreign), Err(CredentialError::Invalid), "unknown kid");
 
         let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(ours.keys.signing_kid.clone());
-        let forged = encode(&header, &claims(&ours), &theirs.keys.signing).unwrap();
+        header.kid = Some(ours.keys.current().signing_kid.clone());
+        let forged = encode(&header, &claims(&ours), &theirs.keys.current().signing).unwrap();
         assert_eq!(ours.verify(&forged), Err(CredentialError::Invalid), "foreign signature");
 
         let mut header = Header::new(Algorithm::HS256);
-        header.kid = Some(ours.keys.signing_kid.clone());
+        header.kid = Some(ours.keys.current().signing_kid.clone());
         let public = ours.keys.jwk_set().keys[0].x.clone();
         let confused =
             encode(&header, &claims(&ours), &EncodingKey::from_secret(public.as_bytes())).unwrap();
         assert_eq!(ours.verify(&confused), Err(CredentialError::Invalid), "HS256");
 
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let head = json!({"alg": "none", "typ": "JWT", "kid": ours.keys.signing_kid});
+        let head = json!({"alg": "none", "typ": "JWT", "kid": ours.keys.current().signing_kid});
         let none = format!("{}.{}.", part(&head), part(&claims(&ours)));
         assert!(ours.verify(&none).is_err(), "alg none");
     }

@@ -19,6 +19,8 @@ pub enum Error {
     Certificate(#[from] rcgen::Error),
     #[error("token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
+    #[error("password: {0}")]
+    Password(&'static str),
     #[error(transparent)]
     Store(#[from] lakeport_store::Error),
 }

@@ -7,14 +7,20 @@ mod access_token;
 mod ca;
 mod credential;
 mod error;
+mod jwt;
 mod keys;
+pub mod login;
+pub mod oauth;
+mod opaque;
+pub mod password;
 mod vault;
 
-pub use access_token::{AccessToken, authenticate, issue};
+pub use access_token::{authenticate, issue};
 pub use ca::{Authority, ServerCertificate};
 pub use credential::{Claims, CredentialError, Credentials};
 pub use error::Error;
 pub use keys::{Jwk, JwkSet, SigningKeys};
+pub use opaque::OpaqueToken;
 pub use vault::Vault;
 
 pub type Result<T> = std::result::Result<T, Error>;

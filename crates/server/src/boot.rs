@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use lakeport_catalog::Embedded;
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, Ready};
+use lakeport_control::{Control, Naming, Progress, Ready, Subjects};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
-use lakeport_identity::{Authority, Credentials, JwkSet, SigningKeys, Vault};
+use lakeport_identity::oauth::OAuth;
+use lakeport_identity::{Authority, Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -29,7 +30,6 @@ pub(crate) struct Parts {
     pub(crate) names: Arc<Names>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) certificates: Certificates,
-    pub(crate) jwks: JwkSet,
     pub(crate) workspace_id: String,
     pub(crate) account_id: String,
 }
@@ -70,6 +70,8 @@ pub(crate) async fn boot(
         credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,
+        keys: Arc::clone(&keys),
+        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),
@@ -77,6 +79,7 @@ pub(crate) async fn boot(
         ready: Ready::default(),
         runner: Arc::new(Syncs),
         store,
+        subjects: Subjects::default(),
         unit: config.unit,
         vault,
         wake: Notify::new(),
@@ -85,16 +88,7 @@ pub(crate) async fn boot(
     let tokens = Tokens(Arc::clone(&control));
     let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), Limits::default());
     names.connect(Arc::clone(&gateway), listener)?;
-    Ok(Parts {
-        control,
-        gateway,
-        names,
-        authority,
-        certificates,
-        jwks: keys.jwk_set(),
-        workspace_id,
-        account_id,
-    })
+    Ok(Parts { control, gateway, names, authority, certificates, workspace_id, account_id })
 }
 
 /// Where `make setup` puts PostgreSQL: `target/` of the tree that the program or its user is in.

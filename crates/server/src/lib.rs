@@ -10,6 +10,7 @@ mod error;
 mod https;
 mod lock;
 mod names;
+mod oauth;
 mod ports;
 mod profile;
 mod rest;
@@ -40,6 +41,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Passes of the reconcilers get this long to come to an end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How often signing keys that another server has made or retired are looked for.
+const KEYS_TICK: Duration = Duration::from_secs(60);
 /// How often the pool of prepared clusters is looked after, and how rarely while that fails.
 const POOL_TICK: Duration = Duration::from_millis(500);
 const POOL_LONGEST: Duration = Duration::from_secs(60);
@@ -140,7 +143,6 @@ async fn assemble(
     running.control.settle_states().await.map_err(Error::control("looking at instances"))?;
     let app = rest::App {
         control: Arc::clone(&running.control),
-        credentials_jwks: parts.jwks,
         workspace_id: parts.workspace_id,
         account_id: parts.account_id,
     };
@@ -168,6 +170,8 @@ impl Running {
             self.supervisor
                 .spawn("metadata", OnFailure::Log, |cancel| keep_metadata(engine, cancel));
         }
+        let control = Arc::clone(&self.control);
+        self.supervisor.spawn("signing keys", OnFailure::Log, |cancel| watch_keys(control, cancel));
     }
 
     fn spawn_http<L>(&self, name: &str, listener: L, router: axum::Router)
@@ -268,6 +272,18 @@ async fn fill_pool(
             _ => pause = POOL_TICK,
         }
         cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+    Ok(())
+}
+
+async fn watch_keys(
+    control: Arc<Control>,
+    cancel: CancellationToken,
+) -> std::result::Result<(), String> {
+    while cancel.run_until_cancelled(tokio::time::sleep(KEYS_TICK)).await.is_some() {
+        if let Err(error) = control.reload_signing_keys().await {
+            tracing::warn!(%error, "the signing keys could not be looked at; the known ones serve on");
+        }
     }
     Ok(())
 }

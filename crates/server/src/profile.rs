@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use lakeport_identity::{AccessToken, Authority};
+use lakeport_identity::{Authority, OpaqueToken};
 use lakeport_store::{Principal, Store};
 use serde_json::json;
 use uuid::Uuid;
@@ -49,13 +49,13 @@ async fn written_token(profile: &Path, store: &Store, admin: &Principal) -> Resu
     let token = text.lines().find_map(|line| line.strip_prefix("token = ")).map(str::trim);
     let Some(token) = token else { return Ok(None) };
     let owner = lakeport_identity::authenticate(store, token).await?;
-    Ok((owner.as_ref() == Some(admin)).then(|| token.to_owned()))
+    Ok(owner.is_some_and(|owner| owner.id == admin.id).then(|| token.to_owned()))
 }
 
-async fn new_token(store: &Store, admin: &Principal, node: Uuid) -> Result<AccessToken> {
+async fn new_token(store: &Store, admin: &Principal, node: Uuid) -> Result<OpaqueToken> {
     let comment = comment(node);
     store.revoke_access_tokens(admin.id, &comment).await?;
-    Ok(lakeport_identity::issue(store, admin, &comment, None).await?)
+    Ok(lakeport_identity::issue(store, admin, &comment, None).await?.0)
 }
 
 /// Written aside and renamed, so that a reader sees the old file or the new one.

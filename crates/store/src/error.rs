@@ -14,6 +14,10 @@ pub enum Error {
     Statement(tokio_postgres::Error),
     #[error("{0}")]
     Schema(String),
+    #[error("nobody would be left to administer the installation")]
+    LastAdmin,
+    #[error("a group would be a member of itself")]
+    GroupRing,
 }
 
 impl Error {

@@ -148,6 +148,20 @@ impl Store {
     }
 
     /// Every instance of one data directory.
+    /// The uids of all instances, or of those that one principal has made.
+    pub async fn instance_uids(&self, creator: Option<&str>) -> Result<Vec<Uuid>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                "select uid from instances
+                 where deleted_at is null and ($1::text is null or creator = $1)",
+                &[&creator],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     pub async fn instances_of_node(&self, node: Uuid) -> Result<Vec<Instance>> {
         let rows = self
             .connection()

@@ -4,12 +4,15 @@
 //! statements to agree gets one function with one transaction.
 
 mod error;
+mod grants;
 mod instances;
 mod lease;
+mod logins;
 mod migrate;
 mod principals;
 mod settings;
 mod synced_tables;
+mod tokens;
 mod unity;
 
 use std::time::Duration;
@@ -18,13 +21,18 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Config, NoTls};
 
 pub use error::Error;
+pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};
-pub use principals::Principal;
+pub use principals::{
+    Comparison, Membership, Principal, PrincipalField, PrincipalFilter, PrincipalKind,
+    PrincipalQuery, PrincipalSpec,
+};
 pub use settings::SigningKeyRow;
 pub use synced_tables::{
     AppliedVersion, DueSyncedTable, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
 };
+pub use tokens::TokenInfo;
 pub use unity::{UnityCatalog, UnitySchema, UnityTable};
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -82,6 +82,32 @@ impl Store {
         Ok(())
     }
 
+    /// The new key takes the place of the one that signs, which verifies until `retires_at`.
+    pub async fn replace_signing_key(
+        &self,
+        new: &SigningKeyRow,
+        retires_at: Timestamp,
+    ) -> Result<()> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute("lock table signing_keys in share row exclusive mode", &[]).await?;
+        transaction
+            .execute(
+                "update signing_keys set retires_at = $1 where retires_at is null",
+                &[&retires_at],
+            )
+            .await?;
+        transaction
+            .execute(
+                "insert into signing_keys (kid, public_key, sealed) values ($1, $2, $3)",
+                &[&new.kid, &new.public_key, &new.sealed],
+            )
+            .await?;
+        transaction.execute("delete from signing_keys where retires_at < now()", &[]).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     pub async fn register_node(&self, node: Uuid) -> Result<()> {
         self.connection()
             .await?

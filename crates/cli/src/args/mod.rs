@@ -2,9 +2,11 @@
 //!
 //! Owns: names, help, defaults. Never: logic.
 
+mod auth;
 mod connection;
 mod database;
 mod instance;
+mod keys;
 mod serve;
 mod shared;
 #[cfg(feature = "server")]
@@ -13,6 +15,7 @@ mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::auth::AuthCommand;
 pub(crate) use self::connection::{ConnectionArgs, ConnectionStringArgs, PsqlArgs};
 pub(crate) use self::database::{
     CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
@@ -20,6 +23,7 @@ pub(crate) use self::database::{
     SyncedTableCommand, UpdateInstanceArgs,
 };
 pub(crate) use self::instance::ShortInstanceCommand;
+pub(crate) use self::keys::KeysCommand;
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -89,6 +93,12 @@ pub(crate) enum ClientCommand {
     /// Instances, in short words
     #[command(subcommand)]
     Instance(ShortInstanceCommand),
+    /// Ways to log in
+    #[command(subcommand)]
+    Auth(AuthCommand),
+    /// Keys of the server
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Open psql on an instance; the token is supplied on the way and seen by nobody
     Psql(PsqlArgs),
     /// Print a connection string with a fresh one-hour token

@@ -2,9 +2,11 @@
 //!
 //! Owns: which runtime a command runs on. Never: parsing.
 
+mod auth;
 mod connection;
 mod database;
 mod instance;
+mod keys;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -51,6 +53,8 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
     match command {
         ClientCommand::Database(command) => database::run(context, *command).await.map(done),
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
+        ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
+        ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
         ClientCommand::Psql(args) => connection::psql::run(context, args).await,
         ClientCommand::ConnectionString(args) => {
             connection::string::run(context, &args).await.map(done)

@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lakeport_api::ErrorCode;
+use lakeport_control::Bearer;
 use lakeport_store::Principal;
 
 use super::App;
@@ -32,21 +33,29 @@ pub(crate) async fn require_token(
             "A bearer token is missing: send the header \"Authorization: Bearer <token>\".",
         );
     };
-    match lakeport_identity::authenticate(&app.control.store, token).await {
-        // Every principal of this version administers the installation.
-        Ok(Some(principal)) if principal.is_admin => {
+    match app.control.bearer(token).await {
+        Ok(Bearer::Owner { principal, .. }) => {
             request.extensions_mut().insert(Caller(principal));
             next.run(request).await
         }
-        Ok(Some(_)) => {
-            ApiError::new(ErrorCode::PermissionDenied, "You may not use this API.").into_response()
-        }
-        Ok(None) => unauthenticated(
+        Ok(Bearer::Expired { seconds_ago }) => unauthenticated(&format!(
+            "The access token expired {seconds_ago} seconds ago: log in again to get a new one."
+        )),
+        Ok(Bearer::NotAToken | Bearer::Invalid) => unauthenticated(
             "The access token is not valid: use the one in the databrickscfg file of the server's \
-             data directory.",
+             data directory, or log in again.",
         ),
-        Err(error) => ApiError::from(lakeport_control::Error::from(error)).into_response(),
+        Err(error) => ApiError::from(error).into_response(),
     }
+}
+
+/// Lets members of `admins` pass.
+pub(crate) async fn require_admin(caller: Caller, request: Request, next: Next) -> Response {
+    if caller.0.is_admin {
+        return next.run(request).await;
+    }
+    let message = "Only members of the group \"admins\" may do this.";
+    ApiError::new(ErrorCode::PermissionDenied, message).into_response()
 }
 
 fn unauthenticated(message: &str) -> Response {

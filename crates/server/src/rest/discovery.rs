@@ -26,18 +26,25 @@ pub(crate) async fn health(State(app): State<App>) -> (StatusCode, &'static str)
 /// URLs use the host by which the client has reached us.
 pub(crate) async fn host_metadata(
     State(app): State<App>,
-    Extension(Scheme(scheme)): Extension<Scheme>,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
 ) -> Json<Value> {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     Json(json!({
-        "oidc_endpoint": format!("{scheme}://{host}/oidc"),
+        "oidc_endpoint": format!("{}/oidc", base_url(scheme, &headers)),
         "account_id": app.account_id,
         "workspace_id": app.workspace_id,
     }))
 }
 
-/// Keys that verify database credentials (RFC 7517).
+/// This server as its client names it; a host that is none is not repeated.
+pub(crate) fn base_url(Scheme(scheme): Scheme, headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-:[]".contains(&b);
+    let is_host = !host.is_empty() && host.bytes().all(plain);
+    format!("{scheme}://{}", if is_host { host } else { "localhost" })
+}
+
+/// Keys that verify database credentials and access tokens (RFC 7517).
 pub(crate) async fn jwks(State(app): State<App>) -> Json<JwkSet> {
-    Json(app.credentials_jwks)
+    Json(app.control.keys.jwk_set())
 }

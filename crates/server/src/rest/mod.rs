@@ -7,14 +7,18 @@ mod auth;
 mod body;
 mod credentials;
 mod database_catalogs;
-mod discovery;
+pub(crate) mod discovery;
 mod error;
 mod instances;
-mod me;
+mod login_links;
 mod pipelines;
 mod query;
 mod request_id;
+mod scim;
+mod service_secrets;
+mod signing_keys;
 mod synced_tables;
+mod tokens;
 mod unity;
 
 use std::sync::Arc;
@@ -23,7 +27,6 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use lakeport_control::Control;
-use lakeport_identity::JwkSet;
 
 use error::ApiError;
 
@@ -31,37 +34,44 @@ use error::ApiError;
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) control: Arc<Control>,
-    pub(crate) credentials_jwks: JwkSet,
     pub(crate) workspace_id: String,
     pub(crate) account_id: String,
 }
 
 /// The whole API, as served under `scheme`.
 pub(crate) fn router(app: App, scheme: &'static str) -> Router {
-    let authenticated = Router::new()
+    // Resources that do not ask who the caller is are for administrators.
+    let administered = Router::new()
         .merge(instances::routes())
         .merge(credentials::routes())
         .merge(database_catalogs::routes())
         .merge(synced_tables::routes())
         .merge(pipelines::routes())
         .merge(unity::routes())
-        .merge(me::routes())
+        .layer(from_fn(auth::require_admin));
+    let authenticated = administered
+        .merge(scim::routes())
+        .merge(tokens::routes())
+        .merge(service_secrets::routes())
+        .merge(login_links::routes())
+        .merge(signing_keys::routes())
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), auth::require_token));
-    open_routes(scheme)
+    open_routes()
+        .merge(crate::oauth::routes())
         .fallback_service(authenticated.with_state(app.clone()))
+        .layer(axum::Extension(discovery::Scheme(scheme)))
         .layer(from_fn(request_id::attach))
         .with_state(app)
 }
 
 /// What clients ask before they have a token.
-fn open_routes(scheme: &'static str) -> Router<App> {
+fn open_routes() -> Router<App> {
     Router::new()
         .route("/healthz", get(discovery::health))
         .route("/.well-known/databricks-config", get(discovery::host_metadata))
         .route("/oidc/.well-known/jwks.json", get(discovery::jwks))
-        .layer(axum::Extension(discovery::Scheme(scheme)))
 }
 
 async fn no_such_endpoint(uri: axum::http::Uri) -> ApiError {

@@ -1,0 +1,60 @@
+//! RFC 6749's errors.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    InvalidScope,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    UnsupportedResponseType,
+    AccessDenied,
+    ServerError,
+}
+
+impl Code {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidScope => "invalid_scope",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::AccessDenied => "access_denied",
+            Self::ServerError => "server_error",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The description names the parameter, what was wrong and what to do.
+    #[error("{description}")]
+    Refused { code: Code, description: String },
+    #[error(transparent)]
+    Failed(#[from] crate::Error),
+}
+
+impl Error {
+    pub fn refused(code: Code, description: impl Into<String>) -> Self {
+        Self::Refused { code, description: description.into() }
+    }
+
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Failed(_) => Code::ServerError,
+        }
+    }
+}
+
+impl From<lakeport_store::Error> for Error {
+    fn from(error: lakeport_store::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}

@@ -1,0 +1,156 @@
+//! The token endpoint's exchanges: a secret, a code or a refresh token becomes an access token.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use lakeport_store::{Grant, Once};
+
+use super::{Client, Code, Error, OAuth, REFRESH_LIFETIME, failed, granted_scope, has_offline};
+use crate::opaque::{OpaqueToken, digest_of};
+
+/// What a client gets. Not `Debug`: it holds secrets.
+pub struct Tokens {
+    pub access_token: String,
+    pub refresh_token: Option<OpaqueToken>,
+    pub expires_in: u64,
+    pub scope: String,
+}
+
+impl OAuth {
+    pub fn client_credentials(
+        &self,
+        client: &Client,
+        scope: Option<&str>,
+    ) -> Result<Tokens, Error> {
+        let Client::Service { principal, secret } = client else {
+            return Err(Error::refused(
+                Code::UnauthorizedClient,
+                "grant_type: client_credentials is for service principals, which have a secret",
+            ));
+        };
+        let scope = granted_scope(scope)?;
+        let issued = self.access.issue(principal, client.id(), &scope, *secret);
+        let (access_token, expires_in) = failed(issued)?;
+        Ok(Tokens { access_token, refresh_token: None, expires_in, scope })
+    }
+
+    pub async fn redeem_code(
+        &self,
+        client: &Client,
+        code: &str,
+        redirect_uri: &str,
+        verifier: &str,
+    ) -> Result<Tokens, Error> {
+        let redeemed = match self.store.redeem_code(&digest_of(code)).await? {
+            Once::Used(redeemed) => redeemed,
+            Once::Reused(grant) => {
+                tracing::warn!(%grant, "a code was used twice: its grant is revoked");
+                return Err(invalid_grant("code: it was used before; sign in again"));
+            }
+            Once::Unknown => return Err(invalid_grant("code: it is not known; sign in again")),
+        };
+        if redeemed.expired {
+            return Err(invalid_grant("code: it has expired; sign in again"));
+        }
+        if redeemed.grant.client_id != client.id() {
+            return Err(invalid_grant("code: it was given to another client"));
+        }
+        if redeemed.redirect_uri != redirect_uri {
+            return Err(invalid_grant("redirect_uri: it is not the one that the code was sent to"));
+        }
+        if !fits(verifier, &redeemed.code_challenge) {
+            return Err(invalid_grant("code_verifier: it does not fit the code_challenge"));
+        }
+        let refresh_token = if has_offline(&redeemed.grant.scope) {
+            let token = OpaqueToken::draw("lkpr_")?;
+            let expires = Timestamp::now() + REFRESH_LIFETIME;
+            self.store.add_refresh_token(redeemed.grant.id, &token.digest(), expires).await?;
+            Some(token)
+        } else {
+            None
+        };
+        self.tokens(&redeemed.grant, refresh_token).await
+    }
+
+    pub async fn refresh(&self, client: &Client, refresh_token: &str) -> Result<Tokens, Error> {
+        let successor = OpaqueToken::draw("lkpr_")?;
+        let expires = Timestamp::now() + REFRESH_LIFETIME;
+        let rotated = self
+            .store
+            .rotate_refresh_token(
+                client.id(),
+                &digest_of(refresh_token),
+                &successor.digest(),
+                expires,
+            )
+            .await?;
+        match rotated {
+            Once::Used(grant) => self.tokens(&grant, Some(successor)).await,
+            Once::Reused(grant) => {
+                tracing::warn!(%grant, "a refresh token was used twice: its grant is revoked");
+                Err(invalid_grant(
+                    "refresh_token: it was used before, so everything that came of this login is \
+                     revoked; sign in again",
+                ))
+            }
+            Once::Unknown => Err(invalid_grant(
+                "refresh_token: it is not known, was revoked or has expired; sign in again",
+            )),
+        }
+    }
+
+    async fn tokens(
+        &self,
+        grant: &Grant,
+        refresh_token: Option<OpaqueToken>,
+    ) -> Result<Tokens, Error> {
+        let owner = self.store.principal_by_id(grant.principal_id).await?;
+        let owner = owner
+            .filter(|owner| owner.active)
+            .ok_or_else(|| invalid_grant("the user has been deactivated or deleted"))?;
+        let issued = self.access.issue(&owner, &grant.client_id, &grant.scope, grant.id);
+        let (access_token, expires_in) = failed(issued)?;
+        Ok(Tokens { access_token, refresh_token, expires_in, scope: grant.scope.clone() })
+    }
+
+    /// Ends a token of this client (RFC 7009). What is not a token of it needs no ending.
+    pub async fn revoke(&self, client: &Client, token: &str) -> Result<(), Error> {
+        if let Ok(claims) = self.access.verify(token) {
+            if claims.client_id == client.id() {
+                let expires = i64::try_from(claims.exp).ok();
+                let expires = expires.and_then(|s| Timestamp::from_second(s).ok());
+                let expires = expires.unwrap_or(Timestamp::MAX);
+                self.store.revoke_token(&claims.jti, expires).await?;
+            }
+            return Ok(());
+        }
+        Ok(self.store.revoke_grant_of_refresh_token(client.id(), &digest_of(token)).await?)
+    }
+}
+
+fn invalid_grant(description: &str) -> Error {
+    Error::refused(Code::InvalidGrant, description)
+}
+
+/// RFC 7636, method S256.
+fn fits(verifier: &str, challenge: &str) -> bool {
+    let digest = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+    (43..=128).contains(&verifier.len())
+        && verify_slices_are_equal(digest.as_bytes(), challenge.as_bytes()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verifier_of_the_rfc_fits_its_challenge() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert!(fits(verifier, challenge));
+        assert!(!fits(&verifier.replace('d', "e"), challenge));
+        assert!(!fits("", challenge));
+    }
+}

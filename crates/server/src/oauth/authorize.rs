@@ -1,0 +1,189 @@
+//! The authorization endpoint: a browser comes with a client's request, a person signs in and decides,
+//! and the browser takes the answer back to the client.
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use lakeport_api::scim::Password;
+use lakeport_control::Control;
+use lakeport_identity::oauth::{AuthorizationRequest, Code, Error, Parameters, Redirect};
+use lakeport_store::Principal;
+
+use super::browser::Browser;
+use super::form::Form;
+use super::page::Page;
+use crate::rest::App;
+use crate::rest::discovery::Scheme;
+
+/// A request that may be answered, and its query, which the form carries on.
+struct Asked {
+    request: AuthorizationRequest,
+    query: String,
+}
+
+pub(super) async fn ask(
+    State(app): State<App>,
+    Extension(scheme): Extension<Scheme>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let asked = match check(query) {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    let browser = Browser::of(scheme, &headers);
+    match browser.user(&app.control).await {
+        Ok(user) => show(&app.control, &browser, &asked, user.as_ref(), None),
+        Err(error) => failed(&error.into()),
+    }
+}
+
+pub(super) async fn decide(
+    State(app): State<App>,
+    Extension(scheme): Extension<Scheme>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let asked = match check(query) {
+        Ok(asked) => asked,
+        Err(response) => return response,
+    };
+    let browser = Browser::of(scheme, &headers);
+    match decided(&app.control, &browser, &asked, &headers, &body).await {
+        Ok(response) => response,
+        Err(error @ Error::Refused { .. }) => refused(&error),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The client and the place to answer come first: without them, there is nobody to send an error to.
+fn check(query: Option<String>) -> Result<Asked, Response> {
+    let query = query.unwrap_or_default();
+    let form = Form::parse(query.as_bytes()).map_err(|error| refused(&error))?;
+    let parameters = Parameters {
+        response_type: form.owned("response_type"),
+        client_id: form.owned("client_id"),
+        redirect_uri: form.owned("redirect_uri"),
+        scope: form.owned("scope"),
+        state: form.owned("state"),
+        code_challenge: form.owned("code_challenge"),
+        code_challenge_method: form.owned("code_challenge_method"),
+    };
+    let redirect = Redirect::check(&parameters).map_err(|error| refused(&error))?;
+    match AuthorizationRequest::check(&parameters, &redirect) {
+        Ok(request) => Ok(Asked { request, query }),
+        Err(error) => Err(send_to(&redirect.with_error(&error))),
+    }
+}
+
+async fn decided(
+    control: &Control,
+    browser: &Browser,
+    asked: &Asked,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Error> {
+    let form = Form::of_body(headers, body)?;
+    let signed_in = browser.user(control).await?;
+    if !browser.is_our_form(control, &form) {
+        let problem = "This form was out of date. Please try again.";
+        return Ok(show(control, browser, asked, signed_in.as_ref(), Some(problem)));
+    }
+    match form.get("decision") {
+        Some("allow") => {}
+        Some("switch") => {
+            let mut response = show(control, browser, asked, None, None);
+            browser.sign_out(control, &mut response).await?;
+            return Ok(response);
+        }
+        _ => {
+            let denied = Error::refused(Code::AccessDenied, "The user has refused.");
+            return Ok(send_to(&asked.request.redirect.with_error(&denied)));
+        }
+    }
+    if let Some(user) = signed_in {
+        return grant(control, asked, &user).await;
+    }
+    let Some(user) = by_password(control, &form).await? else {
+        let problem = "That name and password do not belong together.";
+        return Ok(show(control, browser, asked, None, Some(problem)));
+    };
+    let mut response = grant(control, asked, &user).await?;
+    browser.sign_in(control, &user, &mut response).await?;
+    Ok(response)
+}
+
+async fn by_password(control: &Control, form: &Form) -> Result<Option<Principal>, Error> {
+    let (name, password) = (form.required("username")?, form.required("password")?);
+    let user = control.user_by_password(name, Password(password.to_owned())).await;
+    user.map_err(|error| {
+        tracing::error!(error = error.message(), "a password could not be checked");
+        Error::refused(Code::ServerError, "The server could not check the password.")
+    })
+}
+
+async fn grant(control: &Control, asked: &Asked, user: &Principal) -> Result<Response, Error> {
+    let code = control.oauth.authorize(&asked.request, user).await?;
+    tracing::info!(user = user.user_name, scope = asked.request.scope, "a client was allowed in");
+    Ok(send_to(&asked.request.redirect.with_code(&code)))
+}
+
+fn show(
+    control: &Control,
+    browser: &Browser,
+    asked: &Asked,
+    user: Option<&Principal>,
+    problem: Option<&str>,
+) -> Response {
+    let page = Page::new("Allow access").alert(problem).text(
+        "The Databricks command line or SDK on this computer asks to use Lakeport in your name, \
+         with all rights that you have.",
+    );
+    let proof = browser.proof(control);
+    let action = format!("/oidc/v1/authorize?{}", asked.query);
+    let page = match user {
+        Some(user) => page.text(&format!("You are signed in as {}.", user.user_name)).form(
+            &action,
+            &proof,
+            |page| {
+                page.button("Allow", "allow", true).button("Deny", "deny", false).button(
+                    "Use another account",
+                    "switch",
+                    false,
+                )
+            },
+        ),
+        None => page.form(&action, &proof, |page| {
+            page.field("User name", "username", "text", "username")
+                .field("Password", "password", "password", "current-password")
+                .button("Sign in and allow", "allow", true)
+                .button("Deny", "deny", false)
+        }),
+    };
+    let status = if problem.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let mut response = page.leads_to(asked.request.redirect.origin()).response(status);
+    browser.keep(&mut response);
+    response
+}
+
+fn send_to(url: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, url), (CACHE_CONTROL, "no-store")]).into_response()
+}
+
+pub(super) fn refused(error: &Error) -> Response {
+    Page::new("This request cannot be answered")
+        .alert(Some(&error.to_string()))
+        .text("Start the login again from the program that has opened this page.")
+        .response(StatusCode::BAD_REQUEST)
+}
+
+pub(super) fn failed(error: &Error) -> Response {
+    tracing::error!(%error, "a login page failed");
+    Page::new("Something went wrong")
+        .text("The server could not answer; its log says why.")
+        .response(StatusCode::INTERNAL_SERVER_ERROR)
+}

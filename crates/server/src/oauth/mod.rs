@@ -1,0 +1,50 @@
+//! OAuth over HTTP: discovery, the token endpoint, and the pages on which people sign in.
+//!
+//! Owns: forms, cookies, HTML. Never: what is granted to whom; that is `identity::oauth`'s.
+
+mod account;
+mod authorize;
+mod browser;
+mod form;
+mod page;
+mod token;
+
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use serde_json::{Value, json};
+
+use crate::rest::App;
+use crate::rest::discovery::{Scheme, base_url};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/oidc/.well-known/oauth-authorization-server", get(metadata))
+        .route("/oidc/v1/token", post(token::token))
+        .route("/oidc/v1/revoke", post(token::revoke))
+        .route("/oidc/v1/authorize", get(authorize::ask).post(authorize::decide))
+        .route("/oidc/login", get(account::follow_link).post(account::use_link))
+        .route("/oidc/account", get(account::show))
+        .route("/oidc/password", post(account::choose_password))
+        .route("/oidc/logout", post(account::sign_out))
+        .route("/oidc/style.css", get(page::style))
+}
+
+/// RFC 8414. URLs use the host by which the client has reached us.
+async fn metadata(Extension(scheme): Extension<Scheme>, headers: HeaderMap) -> Json<Value> {
+    let oidc = format!("{}/oidc", base_url(scheme, &headers));
+    Json(json!({
+        "issuer": oidc,
+        "authorization_endpoint": format!("{oidc}/v1/authorize"),
+        "token_endpoint": format!("{oidc}/v1/token"),
+        "revocation_endpoint": format!("{oidc}/v1/revoke"),
+        "jwks_uri": format!("{oidc}/.well-known/jwks.json"),
+        "scopes_supported": lakeport_identity::oauth::SCOPES,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "none"],
+    }))
+}
