@@ -53,9 +53,10 @@ def fill(disk: Path, leave: int) -> Path:
     )
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(1 << 16))
+        for piece in (1 << 20, 1 << 12):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(piece))
         file.truncate(max(file.tell() - leave, 0))
     return filler
 

@@ -1,5 +1,7 @@
 //! The engine `local` with every PostgreSQL that is found here: each step twice, as after a crash.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

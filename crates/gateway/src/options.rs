@@ -43,8 +43,11 @@ pub(crate) fn is_ours(name: &[u8]) -> bool {
     name.len() > OURS.len() && name[..OURS.len()].eq_ignore_ascii_case(OURS)
 }
 
+/// A setting's name, in lower case, and its value.
+type Setting<'a> = (Vec<u8>, &'a [u8]);
+
 /// The setting that the first words make, and how many words that takes.
-fn setting<'a>(words: &'a [Word<'_>]) -> (Option<(Vec<u8>, &'a [u8])>, usize) {
+fn setting<'a>(words: &'a [Word<'_>]) -> (Option<Setting<'a>>, usize) {
     let first = words[0].text.as_slice();
     if first == b"-c" {
         return match words.get(1) {
@@ -57,7 +60,7 @@ fn setting<'a>(words: &'a [Word<'_>]) -> (Option<(Vec<u8>, &'a [u8])>, usize) {
 }
 
 /// `name=value`, with the name as PostgreSQL compares it.
-fn assignment(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+fn assignment(text: &[u8]) -> Option<Setting<'_>> {
     let equals = text.iter().position(|byte| *byte == b'=')?;
     let name = text[..equals].to_ascii_lowercase();
     Some((name, &text[equals + 1..]))

@@ -85,7 +85,10 @@ pub async fn next_commit(
         if tokio::time::Instant::now() + pause > deadline {
             return Ok(false);
         }
-        let sleep = async { Ok(tokio::time::sleep(pause).await) };
+        let sleep = async {
+            tokio::time::sleep(pause).await;
+            Ok(())
+        };
         until(cancel, sleep).await?;
         pause = (pause * 3 / 2).min(RAREST_LOOK);
     }

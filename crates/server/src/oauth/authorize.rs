@@ -32,7 +32,7 @@ pub(super) async fn ask(
 ) -> Response {
     let asked = match check(query) {
         Ok(asked) => asked,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let browser = Browser::of(scheme, &headers);
     match browser.user(&app.control).await {
@@ -50,7 +50,7 @@ pub(super) async fn decide(
 ) -> Response {
     let asked = match check(query) {
         Ok(asked) => asked,
-        Err(response) => return response,
+        Err(response) => return *response,
     };
     let browser = Browser::of(scheme, &headers);
     match decided(&app.control, &browser, &asked, &headers, &body).await {
@@ -61,9 +61,9 @@ pub(super) async fn decide(
 }
 
 /// The client and the place to answer come first: without them, there is nobody to send an error to.
-fn check(query: Option<String>) -> Result<Asked, Response> {
+fn check(query: Option<String>) -> Result<Asked, Box<Response>> {
     let query = query.unwrap_or_default();
-    let form = Form::parse(query.as_bytes()).map_err(|error| refused(&error))?;
+    let form = Form::parse(query.as_bytes()).map_err(|error| Box::new(refused(&error)))?;
     let parameters = Parameters {
         response_type: form.owned("response_type"),
         client_id: form.owned("client_id"),
@@ -73,10 +73,10 @@ fn check(query: Option<String>) -> Result<Asked, Response> {
         code_challenge: form.owned("code_challenge"),
         code_challenge_method: form.owned("code_challenge_method"),
     };
-    let redirect = Redirect::check(&parameters).map_err(|error| refused(&error))?;
+    let redirect = Redirect::check(&parameters).map_err(|error| Box::new(refused(&error)))?;
     match AuthorizationRequest::check(&parameters, &redirect) {
         Ok(request) => Ok(Asked { request, query }),
-        Err(error) => Err(send_to(&redirect.with_error(&error))),
+        Err(error) => Err(Box::new(send_to(&redirect.with_error(&error)))),
     }
 }
 
