@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::instances::wire_name;
 use crate::page::PageRequest;
+use crate::target::refused;
 use crate::{Control, Error, Page, Result};
 
 impl Control {
@@ -89,7 +90,7 @@ impl Control {
                 if lakeport_pg::sqlstate(&error)
                     != Some(&tokio_postgres::error::SqlState::DUPLICATE_DATABASE) =>
             {
-                Err(Error::internal("creating a database", lakeport_pg::describe(&error)))
+                Err(refused("creating a database")(error))
             }
             _ => Ok(()),
         }
@@ -100,9 +101,7 @@ impl Control {
         let found = session
             .query_opt("select from pg_catalog.pg_database where datname = $1", &[&database])
             .await
-            .map_err(|error| {
-                Error::internal("looking for a database", lakeport_pg::describe(&error))
-            })?;
+            .map_err(refused("looking for a database"))?;
         Ok(found.is_some())
     }
 

@@ -141,17 +141,49 @@ impl Control {
 }
 
 /// What PostgreSQL has against it is the owner's to mend, unless it only takes time.
-fn refused(operation: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Error {
+pub(crate) fn refused(operation: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Error {
     move |error| {
         let message = format!("{operation}: {}", lakeport_pg::describe(&error));
         match error.code() {
-            Some(code) if *code != SqlState::LOCK_NOT_AVAILABLE => Error::precondition(message),
+            Some(code) if !is_passing(code) => Error::precondition(message),
             _ => Error::unavailable(message),
         }
     }
 }
 
+/// A lock that is held, a server that stops or starts, a connection that broke or was not to be had.
+fn is_passing(code: &SqlState) -> bool {
+    const CLASSES: &[&str] = &["08", "40", "53", "57"];
+    *code == SqlState::LOCK_NOT_AVAILABLE
+        || CLASSES.iter().any(|class| code.code().starts_with(class))
+}
+
 fn qualified(table: &SyncedTable) -> Result<QualifiedName> {
     QualifiedName::new(&table.schema_name, &table.table_name)
         .map_err(|error| Error::invalid("name", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_stops_is_no_fault_of_the_table() {
+        for code in ["55P03", "57P01", "57P03", "08006", "53300", "40001"] {
+            assert!(is_passing(&SqlState::from_code(code)), "{code}");
+        }
+        for code in ["42501", "42P01", "P0001", "3F000"] {
+            assert!(!is_passing(&SqlState::from_code(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn places_of_the_system_are_refused() {
+        for (database, schema) in
+            [("template1", "s"), ("lakeport", "s"), ("d", "pg_catalog"), ("d", "lakeport_guard")]
+        {
+            assert!(check_place(database, schema).is_err(), "{database} {schema}");
+        }
+        assert!(check_place("postgres", "public").is_ok());
+    }
 }
