@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,22 +44,41 @@ def own_disk_server() -> Iterator[Server]:
         server.close()
 
 
-def fill(disk: Path, leave: int) -> Path:
-    """Takes all space but `leave` bytes, when nothing else is being made."""
-    pool = disk / "data" / "pool"
-    eventually(
-        lambda: [entry.name for entry in pool.glob("*/*")],
-        "the pool is full",
-        until=lambda entries: len(entries) == POOL_SIZE,
-    )
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
+class Filler:
+    """Takes all space but `leave` bytes, and also what becomes free later, until it is released."""
+
+    def __init__(self, disk: Path, leave: int = 0) -> None:
+        pool = disk / "data" / "pool"
+        eventually(
+            lambda: [entry.name for entry in pool.glob("*/*")],
+            "the pool is full",
+            until=lambda entries: len(entries) == POOL_SIZE,
+        )
+        self.path = disk / "filler"
+        self.file = self.path.open("wb", buffering=0)
+        self.ended = threading.Event()
+        self.take()
+        self.file.truncate(max(self.file.tell() - leave, 0))
+        self.taker = threading.Thread(target=self.take_on, daemon=True)
+        if leave == 0:
+            self.taker.start()
+
+    def take(self) -> None:
         for piece in (1 << 20, 1 << 12):
             with contextlib.suppress(OSError):
-                while True:
-                    file.write(bytes(piece))
-        file.truncate(max(file.tell() - leave, 0))
-    return filler
+                while not self.ended.is_set():
+                    self.file.write(bytes(piece))
+
+    def take_on(self) -> None:
+        while not self.ended.wait(0.002):
+            self.take()
+
+    def release(self) -> None:
+        self.ended.set()
+        if self.taker.is_alive():
+            self.taker.join()
+        self.file.close()
+        self.path.unlink()
 
 
 def test_a_full_disk_while_creating(own_disk_server: Server, small_disk: Path) -> None:
@@ -67,12 +87,12 @@ def test_a_full_disk_while_creating(own_disk_server: Server, small_disk: Path) -
     # The metadata's own pages are there before the disk is full.
     api.create_instance(first)
     api.wait_for_state(first, "AVAILABLE")
-    filler = fill(small_disk, leave=0)
+    filler = Filler(small_disk)
     api.create_instance(second)
     status = api.wait_until(second, lambda seen: seen.get("status_message"), "says what is wrong")
     assert status["state"] == "STARTING"
     assert "no space left on device" in status["status_message"].lower(), status
-    filler.unlink()
+    filler.release()
     ready = api.wait_for_state(second, "AVAILABLE")
     assert "status_message" not in ready
 
@@ -86,13 +106,13 @@ def test_a_full_disk_while_loading(
     instance = api.wait_for_state(name, "AVAILABLE")
     make_schema(api, catalog, catalog)
     register(api, f"{catalog}.{catalog}.source", delta.write("source", rows.many(300_000)))
-    filler = fill(small_disk, leave=20 << 20)
+    filler = Filler(small_disk, leave=20 << 20)
     synced = SyncedTable.create(
         api, f"{catalog}.{catalog}.t", name, f"{catalog}.{catalog}.source", [rows.KEY]
     )
     status = synced.wait_failed()
     assert "disk is full" in status["message"], status
-    filler.unlink()
+    filler.release()
     assert synced.refresh()["state"] == "COMPLETED"
     login = Login.to(api, instance)
     assert login.value(f"SELECT count(*) FROM {catalog}.t") == 300_000

@@ -211,9 +211,19 @@ fn reason(log: &Path, offset: u64) -> String {
         })
         .collect();
     match lines.as_slice() {
+        // A full disk takes not even the log.
+        [] if is_full(log) => {
+            String::from("No space left on device; free some space, it is tried again by itself")
+        }
         [] => format!("it ended without saying why, see {}", log.display()),
         lines => lines[lines.len().saturating_sub(3)..].join(" "),
     }
+}
+
+fn is_full(path: &Path) -> bool {
+    const TOO_LITTLE_BYTES: u64 = 1 << 20;
+    rustix::fs::statvfs(path)
+        .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < TOO_LITTLE_BYTES)
 }
 
 #[cfg(test)]
