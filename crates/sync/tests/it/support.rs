@@ -15,8 +15,10 @@ use lakeport_sync::{Error, Job, Options, Outcome, Progress, Source, TableName, c
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
+/// `target` of the repository, where `make setup` puts PostgreSQL and the Python environments, whatever
+/// directory cargo builds in.
 pub(crate) fn target_directory() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
 }
 
 /// The directory with all tables of `make_tables.py`.
