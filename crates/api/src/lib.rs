@@ -10,6 +10,7 @@ pub mod instance;
 pub mod login;
 pub mod pipeline;
 pub mod scim;
+pub mod sync_pipeline;
 pub mod synced_table;
 pub mod unity;
 
@@ -21,7 +22,8 @@ pub use error::{ErrorBody, ErrorCode};
 pub use instance::{
     CustomTag, DatabaseInstance, DatabaseInstanceList, DatabaseInstanceRef, InstanceState,
 };
+pub use sync_pipeline::{SyncPipeline, SyncSchedule, SyncSettings};
 pub use synced_table::{
     NewPipelineSpec, SyncedDatabaseTable, SyncedDatabaseTableList, SyncedTableSpec,
-    SyncedTableState, SyncedTableStatus,
+    SyncedTableState, SyncedTableStatus, TypeOverride,
 };

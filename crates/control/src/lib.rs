@@ -20,10 +20,14 @@ mod read_only;
 mod ready;
 pub mod reconcile;
 mod roles;
+mod schedule;
 mod signing_keys;
 mod subjects;
 pub mod supervisor;
 mod sync_runner;
+mod sync_settings;
+mod sync_slots;
+mod synced_table_spec;
 mod synced_table_wire;
 mod synced_tables;
 mod target;
@@ -49,8 +53,10 @@ pub use progress::{Progress, RunProgress};
 pub use ready::Ready;
 pub use subjects::Subjects;
 pub use sync_runner::{
-    ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, SyncRun, SyncRunner,
+    ColumnInspection, Inspection, NullCharacters, PgType, RunError, RunKind, RunMode, RunOutcome,
+    RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
 };
+pub use sync_slots::SyncSlots;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -76,6 +82,7 @@ pub struct Control {
     pub progress: Progress,
     pub ready: Ready,
     pub subjects: Subjects,
+    pub sync_slots: SyncSlots,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lakeport_catalog::Embedded;
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, Ready, Subjects};
+use lakeport_control::{Control, Naming, Progress, Ready, Subjects, SyncSlots};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
@@ -80,6 +80,7 @@ pub(crate) async fn boot(
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),
+        sync_slots: SyncSlots::default(),
         unit: config.unit,
         vault,
         wake: Notify::new(),

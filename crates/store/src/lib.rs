@@ -4,16 +4,19 @@
 //! statements to agree gets one function with one transaction.
 
 mod error;
+mod events;
 mod grants;
 mod instances;
 mod lease;
 mod logins;
 mod migrate;
+mod pipelines;
 mod principals;
 mod settings;
 mod synced_tables;
 mod tokens;
 mod unity;
+mod updates;
 
 use std::time::Duration;
 
@@ -21,19 +24,20 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Config, NoTls};
 
 pub use error::Error;
+pub use events::PipelineEvent;
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};
+pub use pipelines::{Pipeline, Schedule};
 pub use principals::{
     Comparison, Membership, Principal, PrincipalField, PrincipalFilter, PrincipalKind,
     PrincipalQuery, PrincipalSpec,
 };
 pub use settings::SigningKeyRow;
-pub use synced_tables::{
-    AppliedVersion, DueSyncedTable, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
-};
+pub use synced_tables::{AppliedVersion, DueSyncedTable, NewSyncedTable, SyncedTable};
 pub use tokens::TokenInfo;
 pub use unity::{UnityCatalog, UnitySchema, UnityTable};
+pub use updates::{NewUpdate, PipelineUpdate, TableUpdate};
 
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -8,6 +8,7 @@
 
 mod copy;
 mod error;
+mod failpoint;
 mod job;
 mod progress;
 mod run;
@@ -15,8 +16,13 @@ mod source;
 mod target;
 
 pub use error::{Error, SourceProblem};
-pub use job::{Job, Kind, NullBytes, Options, Outcome, Reload, Source, TableName};
+pub use job::{
+    Job, Kind, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
+};
 pub use progress::{Phase, Progress};
-pub use run::{applied, changes, drop_target, forget_target, inspect, next_commit, snapshot};
+pub use run::{
+    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, next_commit,
+    snapshot,
+};
 pub use source::{Column, Inspection};
 pub use target::Position;

@@ -9,8 +9,9 @@ mod instance;
 mod keys;
 mod serve;
 mod shared;
-#[cfg(feature = "server")]
 mod sync;
+#[cfg(feature = "server")]
+mod sync_run;
 mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,8 +30,11 @@ pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
     CreateInstanceArgs, InstanceFields, PageArgs, StateChangeArgs, WaitArgs,
 };
+pub(crate) use self::sync::{
+    HistoryArgs, NullBytesArg, ScheduleArgs, SettingsArgs, SyncCommand, TriggerArgs, WatchArgs,
+};
 #[cfg(feature = "server")]
-pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+pub(crate) use self::sync_run::{SyncMode, SyncRunArgs};
 pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
 
 const EXIT_CODES: &str = "\
@@ -108,10 +112,9 @@ pub(crate) enum ClientCommand {
     /// Delta tables known by a three-part name
     #[command(subcommand)]
     Tables(TablesCommand),
-    /// Load Delta tables into PostgreSQL from here
-    #[cfg(feature = "server")]
+    /// Synced tables: how far they are, what they do, and when
     #[command(subcommand)]
-    Sync(SyncCommand),
+    Sync(Box<SyncCommand>),
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ mod instance;
 mod keys;
 #[cfg(feature = "server")]
 mod serve;
-#[cfg(feature = "server")]
 mod sync;
 mod tables;
 
@@ -17,6 +16,8 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
+#[cfg(feature = "server")]
+use crate::args::SyncCommand;
 use crate::args::{Cli, ClientCommand, Command, GlobalArgs};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -44,7 +45,9 @@ fn run_client(global: GlobalArgs, command: ClientCommand) -> Result<ExitCode, Fa
 fn runtime_for(command: &ClientCommand) -> Builder {
     match command {
         #[cfg(feature = "server")]
-        ClientCommand::Sync(_) => Builder::new_multi_thread(),
+        ClientCommand::Sync(command) if matches!(**command, SyncCommand::Run(_)) => {
+            Builder::new_multi_thread()
+        }
         _ => Builder::new_current_thread(),
     }
 }
@@ -61,8 +64,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         }
         ClientCommand::Env(args) => connection::env::run(context, &args).await.map(done),
         ClientCommand::Tables(command) => tables::run(context, command).await.map(done),
-        #[cfg(feature = "server")]
-        ClientCommand::Sync(command) => sync::run(context, command).await.map(done),
+        ClientCommand::Sync(command) => sync::run(context, *command).await.map(done),
     }
 }
 

@@ -8,6 +8,7 @@ mod credentials;
 mod identity;
 mod instances;
 mod pipelines;
+mod sync_pipelines;
 mod synced_tables;
 mod unity;
 

@@ -3,7 +3,7 @@
 mod catalog;
 mod credential;
 pub(crate) mod instance;
-mod synced_table;
+pub(crate) mod synced_table;
 
 use lakeport_client::Paging;
 
@@ -30,7 +30,7 @@ fn instance_of(args: &ListOfInstanceArgs) -> &str {
 }
 
 /// A wire value in the words of the wire.
-fn wire_text(value: Option<impl serde::Serialize>) -> Option<String> {
+pub(super) fn wire_text(value: Option<impl serde::Serialize>) -> Option<String> {
     match serde_json::to_value(value?) {
         Ok(serde_json::Value::String(text)) => Some(text),
         _ => None,
