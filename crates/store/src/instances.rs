@@ -82,6 +82,13 @@ impl From<&Row> for Instance {
     }
 }
 
+/// Removes what hangs on an instance.
+const ON_INSTANCE: [&str; 3] = [
+    "delete from database_catalogs where instance_uid = $1",
+    "delete from synced_tables where instance_uid = $1",
+    "delete from pipelines where instance_uid = $1",
+];
+
 impl Store {
     /// Refused by the constraint `instances_name_key` if the name is taken.
     pub async fn add_instance(&self, new: &NewInstance) -> Result<Instance> {
@@ -213,10 +220,9 @@ impl Store {
                 &[&uid, &state],
             )
             .await?;
-        transaction
-            .execute("delete from database_catalogs where instance_uid = $1", &[&uid])
-            .await?;
-        transaction.execute("delete from synced_tables where instance_uid = $1", &[&uid]).await?;
+        for sql in ON_INSTANCE {
+            transaction.execute(sql, &[&uid]).await?;
+        }
         transaction.commit().await?;
         Ok(marked == 1)
     }
@@ -225,13 +231,11 @@ impl Store {
     pub async fn forget_instance(&self, uid: Uuid) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        for sql in [
-            "delete from database_catalogs where instance_uid = $1",
-            "delete from synced_tables where instance_uid = $1",
-            "delete from instances where uid = $1 and deleted_at is not null",
-        ] {
+        for sql in ON_INSTANCE {
             transaction.execute(sql, &[&uid]).await?;
         }
+        let forget = "delete from instances where uid = $1 and deleted_at is not null";
+        transaction.execute(forget, &[&uid]).await?;
         transaction.commit().await?;
         Ok(())
     }
