@@ -148,7 +148,7 @@ impl Control {
 /// Two tables of one database that are made at once would grant on the same schema and make the same guards,
 /// which PostgreSQL refuses to the later one. Nobody keeps us waiting for long by holding the lock.
 const ONE_AT_A_TIME: &str = "set local lock_timeout = '10s';
-     select pg_catalog.pg_advisory_xact_lock(7809633290302681716);";
+     select pg_catalog.pg_advisory_xact_lock(7809641312259371636);";
 
 /// Whether the schema is there and the writer has what it needs: then nothing is written.
 async fn is_prepared(session: &Session, schema: &str) -> Result<bool> {
