@@ -7,7 +7,9 @@ pub mod catalog;
 pub mod credential;
 pub mod error;
 pub mod instance;
+pub mod permission;
 pub mod pipeline;
+pub mod role;
 pub mod scim;
 pub mod synced_table;
 pub mod unity;
@@ -19,6 +21,9 @@ pub use credential::{
 pub use error::{ErrorBody, ErrorCode};
 pub use instance::{
     CustomTag, DatabaseInstance, DatabaseInstanceList, DatabaseInstanceRef, InstanceState,
+};
+pub use role::{
+    DatabaseInstanceRole, DatabaseInstanceRoleList, IdentityType, MembershipRole, RoleAttributes,
 };
 pub use synced_table::{
     NewPipelineSpec, SyncedDatabaseTable, SyncedDatabaseTableList, SyncedTableSpec,

@@ -48,6 +48,10 @@ impl Error {
         Self::new(Kind::AlreadyExists, message)
     }
 
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(Kind::PermissionDenied, message)
+    }
+
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(Kind::Conflict, message)
     }

@@ -4,18 +4,24 @@
 //! Owns: the API's semantics, spec → status. Never: HTTP, the PostgreSQL wire of clients, Delta; what it
 //! needs of those it declares as a trait ([`Naming`], [`SyncRunner`]) that the server implements.
 
+mod access;
 mod credentials;
 mod database_catalogs;
+mod drop_role;
 mod error;
+mod identities;
+mod instance_roles;
 mod instance_spec;
 mod instances;
 mod naming;
 mod page;
+mod permissions;
 mod pipelines;
 mod progress;
 mod read_only;
 pub mod reconcile;
 mod roles;
+mod sessions;
 pub mod supervisor;
 mod sync_runner;
 mod synced_table_wire;
@@ -32,10 +38,13 @@ use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+pub use access::Capability;
 pub use error::{Error, Kind};
+pub use identities::PublishedIdentities;
 pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use progress::{Progress, RunProgress};
+pub use sessions::{OpenSession, SessionsOnRevoke};
 pub use sync_runner::{
     ColumnInspection, Inspection, RunError, RunOutcome, SnapshotRun, SyncRunner,
 };
@@ -59,6 +68,8 @@ pub struct Control {
     /// This process, as the holder of leases.
     pub owner: Uuid,
     pub progress: Progress,
+    pub published: PublishedIdentities,
+    pub sessions_on_revoke: SessionsOnRevoke,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

@@ -1,4 +1,4 @@
-//! The gateway's question who a token speaks for, answered by `identity`.
+//! The gateway's question who a token speaks for, answered by `identity` and the authorizer.
 
 use std::sync::Arc;
 
@@ -11,17 +11,35 @@ pub(crate) struct Tokens(pub(crate) Arc<Control>);
 
 #[async_trait]
 impl Authenticate for Tokens {
+    /// What was true when the token was made is asked again: its subject must still be there, and may
+    /// log in only where it still may.
     async fn authenticate(&self, token: &str) -> Result<Identity, AuthFailure> {
-        let claims = self.0.credentials.verify(token).map_err(|error| match error {
+        let control = &self.0;
+        let claims = control.credentials.verify(token).map_err(|error| match error {
             CredentialError::NotAToken => AuthFailure::NotAToken,
             CredentialError::Expired { seconds_ago } => AuthFailure::Expired { seconds_ago },
             CredentialError::Invalid => AuthFailure::Invalid,
         })?;
+        let principal = control.store.principal(&claims.sub).await.map_err(unavailable)?;
+        let principal = principal.ok_or(AuthFailure::Invalid)?;
+        let usable = control.usable_instances(&principal).await.map_err(unavailable)?;
+        let usable: Vec<_> = usable.iter().map(ToString::to_string).collect();
+        let mut instances = claims.instances;
+        instances.retain(|uid| usable.contains(uid));
+        if instances.is_empty() {
+            return Err(AuthFailure::Invalid);
+        }
+        let subjects = control.subjects_of(&principal).await.map_err(unavailable)?;
         Ok(Identity {
-            roles: vec![claims.sub.clone()],
+            roles: subjects.into_iter().map(|subject| subject.name).collect(),
             subject: claims.sub,
-            instances: claims.instances,
+            instances,
             token_id: claims.jti,
         })
     }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> AuthFailure {
+    tracing::error!(%error, "a token cannot be checked");
+    AuthFailure::Unavailable
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lakeport_catalog::Embedded;
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress};
+use lakeport_control::{Control, Naming, Progress, PublishedIdentities};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
@@ -60,6 +60,8 @@ pub(crate) async fn boot(config: &Config, supervisor: &Supervisor) -> Result<Par
         node,
         owner: Uuid::new_v4(),
         progress: Progress::default(),
+        published: PublishedIdentities::default(),
+        sessions_on_revoke: config.sessions_on_revoke,
         runner: Arc::new(Syncs),
         store,
         unit: config.unit,

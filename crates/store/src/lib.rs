@@ -7,6 +7,7 @@ mod error;
 mod instances;
 mod lease;
 mod migrate;
+mod permissions;
 mod principals;
 mod settings;
 mod synced_tables;
@@ -18,6 +19,7 @@ use tokio_postgres::{Config, NoTls};
 pub use error::Error;
 pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
 pub use lease::Lease;
+pub use permissions::{Permission, Subject};
 pub use principals::Principal;
 pub use settings::SigningKeyRow;
 pub use synced_tables::{

@@ -6,7 +6,10 @@ use tokio_postgres::Client;
 use crate::{Error, Result, SCHEMA};
 
 /// Never edit one that has been released: the checksum of what was applied is compared.
-const MIGRATIONS: &[(i32, &str)] = &[(1, include_str!("../migrations/0001_metadata.sql"))];
+const MIGRATIONS: &[(i32, &str)] = &[
+    (1, include_str!("../migrations/0001_metadata.sql")),
+    (4, include_str!("../migrations/0004_permissions.sql")),
+];
 
 /// Key of the advisory lock that keeps two servers from migrating at once.
 const LOCK: i64 = 0x6c61_6b65_706f_7274;

@@ -14,7 +14,7 @@ pub struct Principal {
     pub active: bool,
 }
 
-const COLUMNS: &str = "p.id, p.user_name, p.display_name, p.is_admin, p.active";
+pub(crate) const COLUMNS: &str = "p.id, p.user_name, p.display_name, p.is_admin, p.active";
 
 impl From<&Row> for Principal {
     fn from(row: &Row) -> Self {

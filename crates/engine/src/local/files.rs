@@ -27,6 +27,16 @@ pub(crate) fn write(
     replace(&layout.settings_file(id), &settings.to_conf(), user)
 }
 
+/// What `databricks_create_role` reads. A name fixed in its script; nobody but the server's user and a
+/// superuser's function reads it.
+pub(crate) fn publish_identities(data: &Path, json: &str, user: &OsUser) -> Result<()> {
+    let path = data.join("lakeport.identities.json");
+    if fs::read_to_string(&path).is_ok_and(|known| known == json) {
+        return Ok(());
+    }
+    replace(&path, json, user)
+}
+
 /// First match wins. Our own roles prove themselves by SCRAM, so that nobody who gets the ident map
 /// right is taken for them; everyone else comes through the gateway, which has checked the token.
 fn hba(user: &OsUser, major: u32) -> String {

@@ -8,6 +8,7 @@ mod binaries;
 mod files;
 mod layout;
 mod os_user;
+mod overlay;
 mod postmaster;
 mod template;
 
@@ -147,6 +148,14 @@ impl Engine for LocalEngine {
         let layout = self.layout.clone();
         let id = id.clone();
         run_blocking(move || layout.remove_cluster(&id)).await
+    }
+
+    async fn publish_identities(&self, id: &ClusterId, json: &str) -> Result<()> {
+        let data = self.layout.data(id);
+        if !data.exists() {
+            return Ok(());
+        }
+        files::publish_identities(&data, json, &self.user)
     }
 
     fn endpoint(&self, id: &ClusterId) -> Endpoint {

@@ -21,7 +21,7 @@ impl Caller {
     }
 }
 
-/// Lets a request pass with a valid token only.
+/// Lets a request pass with a valid token only. What its owner may do, each handler asks the authorizer.
 pub(crate) async fn require_token(
     State(app): State<App>,
     mut request: Request,
@@ -33,13 +33,9 @@ pub(crate) async fn require_token(
         );
     };
     match lakeport_identity::authenticate(&app.control.store, token).await {
-        // Every principal of this version administers the installation.
-        Ok(Some(principal)) if principal.is_admin => {
+        Ok(Some(principal)) => {
             request.extensions_mut().insert(Caller(principal));
             next.run(request).await
-        }
-        Ok(Some(_)) => {
-            ApiError::new(ErrorCode::PermissionDenied, "You may not use this API.").into_response()
         }
         Ok(None) => unauthenticated(
             "The access token is not valid: use the one in the databrickscfg file of the server's \

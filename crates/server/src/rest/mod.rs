@@ -11,9 +11,11 @@ mod discovery;
 mod error;
 mod instances;
 mod me;
+mod permissions;
 mod pipelines;
 mod query;
 mod request_id;
+mod roles;
 mod synced_tables;
 mod unity;
 
@@ -46,6 +48,8 @@ pub(crate) fn router(app: App, scheme: &'static str) -> Router {
         .merge(pipelines::routes())
         .merge(unity::routes())
         .merge(me::routes())
+        .merge(permissions::routes())
+        .merge(roles::routes())
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn_with_state(app.clone(), auth::require_token));
