@@ -44,6 +44,10 @@ pub(crate) fn kind_of(_principal: &Principal) -> IdentityType {
     IdentityType::User
 }
 
+fn may_create_instances(principal: &Principal) -> bool {
+    principal.is_admin
+}
+
 impl Control {
     pub async fn capability(&self, principal: &Principal, instance: Uuid) -> Result<Capability> {
         if !principal.active {
@@ -79,13 +83,10 @@ impl Control {
 
     /// Making an instance takes memory and disk of the whole installation.
     pub fn authorize_create_instance(&self, caller: &Principal) -> Result<()> {
-        if caller.is_admin {
+        if may_create_instances(caller) {
             return Ok(());
         }
-        Err(Error::denied(
-            "creating a database instance needs an administrator, or the entitlement \
-             \"allow-cluster-create\"; ask an administrator for either",
-        ))
+        Err(Error::denied("creating a database instance needs an administrator; ask one to do it"))
     }
 
     /// What belongs to the whole installation: the catalogs of the lakehouse, whose tables name files

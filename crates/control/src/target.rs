@@ -1,7 +1,7 @@
 //! The PostgreSQL side of a synced table around its runs: schema, the writer's rights, readers' rights.
 
 use lakeport_engine::{ClusterId, WRITER_ROLE};
-use lakeport_pg::{QualifiedName, QuotedIdent, quote_literal};
+use lakeport_pg::{QualifiedName, QuotedIdent, Session, quote_literal};
 use lakeport_store::{Instance, SyncedTable};
 
 use crate::{Control, Error, Result, read_only};
@@ -20,8 +20,7 @@ impl Control {
             QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
         let database = QuotedIdent::new(&table.database_name)
             .map_err(|error| Error::invalid("logical_database_name", error))?;
-        let owner =
-            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let owner = owner_of(&session, instance, table).await?;
         let make = if create {
             format!("create schema if not exists {schema} authorization {owner};")
         } else {
@@ -77,8 +76,7 @@ impl Control {
     pub(crate) async fn hand_over(&self, instance: &Instance, table: &SyncedTable) -> Result<()> {
         let session = self.admin_session(instance, &table.database_name).await?;
         let name = qualified(table)?;
-        let owner =
-            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let owner = owner_of(&session, instance, table).await?;
         let (schema, relation) =
             (quote_literal(&table.schema_name), quote_literal(&table.table_name));
         let release = read_only::release_sql(&name);
@@ -102,6 +100,20 @@ impl Control {
     pub(crate) fn writer(&self, instance: &Instance, database: &str) -> tokio_postgres::Config {
         self.engine.connection(&ClusterId::from(instance.uid), WRITER_ROLE, database)
     }
+}
+
+/// The creator of a synced table, or the instance's where that one has no role in PostgreSQL.
+async fn owner_of(
+    session: &Session,
+    instance: &Instance,
+    table: &SyncedTable,
+) -> Result<QuotedIdent> {
+    let found = session
+        .query_opt("select from pg_catalog.pg_roles where rolname = $1", &[&table.creator])
+        .await
+        .map_err(|error| Error::internal("looking for a role", lakeport_pg::describe(&error)))?;
+    let name = if found.is_some() { &table.creator } else { &instance.creator };
+    QuotedIdent::new(name).map_err(|error| Error::invalid("creator", error))
 }
 
 fn qualified(table: &SyncedTable) -> Result<QualifiedName> {

@@ -43,3 +43,29 @@ fn unavailable(error: impl std::fmt::Display) -> AuthFailure {
     tracing::error!(%error, "a token cannot be checked");
     AuthFailure::Unavailable
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::World;
+
+    #[tokio::test]
+    async fn a_token_opens_only_what_its_subject_may_use_now() {
+        let world = World::new().await;
+        let tokens = Tokens(Arc::clone(&world.control));
+        let uid = world.instance.uid.to_string();
+        let issue = |subject: &str| world.control.credentials.issue(subject, vec![uid.clone()]);
+        let (user, _) = issue("user@x.y").unwrap();
+        let identity = tokens.authenticate(&user).await.unwrap();
+        assert_eq!(identity.roles, ["user@x.y"]);
+        assert_eq!(identity.instances, [uid.clone()]);
+        for subject in ["stranger@x.y", "nobody@x.y"] {
+            let (token, _) = issue(subject).unwrap();
+            assert_eq!(tokens.authenticate(&token).await.unwrap_err(), AuthFailure::Invalid);
+        }
+        let instance = world.instance.uid;
+        assert!(world.control.store.set_permissions(instance, &[], true).await.unwrap());
+        assert_eq!(tokens.authenticate(&user).await.unwrap_err(), AuthFailure::Invalid);
+        world.end().await;
+    }
+}

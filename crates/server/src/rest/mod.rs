@@ -14,6 +14,8 @@ mod me;
 mod permissions;
 mod pipelines;
 mod query;
+#[cfg(test)]
+mod refusals;
 mod request_id;
 mod roles;
 mod synced_tables;

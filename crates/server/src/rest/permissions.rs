@@ -12,10 +12,12 @@ use super::body::Body;
 use super::error::ApiError;
 
 pub(crate) fn routes() -> Router<App> {
-    let base = "/api/2.0/permissions/database-instances/{name}";
     Router::new()
-        .route(base, get(read).put(replace).patch(merge))
-        .route(&format!("{base}/permissionLevels"), get(levels))
+        .route(
+            "/api/2.0/permissions/database-instances/{name}",
+            get(read).put(replace).patch(merge),
+        )
+        .route("/api/2.0/permissions/database-instances/{name}/permissionLevels", get(levels))
 }
 
 async fn read(

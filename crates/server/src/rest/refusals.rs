@@ -1,0 +1,262 @@
+//! Walks the router: every route refuses who has no token, a foreign one, no permission, or too little.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::router;
+use crate::world::World;
+
+/// What a route asks of who has no permission on the instance, and of who has CAN_USE on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// Nothing, not even a token.
+    Nothing,
+    /// A token: everybody may, or sees only what is theirs.
+    Token,
+    /// CAN_USE: a stranger is told that it does not exist.
+    Use,
+    /// CAN_MANAGE: with CAN_USE the refusal says so.
+    Manage,
+    /// An administrator.
+    Admin,
+}
+
+use Asks::{Admin, Manage, Nothing, Token, Use};
+
+/// Every route: `@i` is an instance of somebody else, `@u` its uid, `@c` its catalog, `@p` the pipeline of
+/// its synced table.
+const ROUTES: &[(&str, &str, &str, Asks)] = &[
+    ("GET", "/healthz", "", Nothing),
+    ("GET", "/.well-known/databricks-config", "", Nothing),
+    ("GET", "/oidc/.well-known/jwks.json", "", Nothing),
+    ("GET", "/api/2.0/preview/scim/v2/Me", "", Token),
+    ("GET", "/api/2.0/lakeport/postgres-versions", "", Token),
+    ("GET", "/api/2.0/database/instances", "", Token),
+    ("POST", "/api/2.0/database/instances", r#"{"name": "new"}"#, Admin),
+    ("GET", "/api/2.0/database/instances:findByUid?uid=@u", "", Use),
+    ("GET", "/api/2.0/database/instances/@i", "", Use),
+    ("PATCH", "/api/2.0/database/instances/@i?update_mask=stopped", r#"{"stopped": true}"#, Manage),
+    ("DELETE", "/api/2.0/database/instances/@i", "", Manage),
+    ("GET", "/api/2.0/database/instances/@i/catalogs", "", Use),
+    ("GET", "/api/2.0/database/instances/@i/synced_tables", "", Use),
+    ("GET", "/api/2.0/database/instances/@i/roles", "", Use),
+    ("POST", "/api/2.0/database/instances/@i/roles", r#"{"name": "other@x.y"}"#, Manage),
+    ("GET", "/api/2.0/database/instances/@i/roles/manager@x.y", "", Use),
+    ("DELETE", "/api/2.0/database/instances/@i/roles/manager@x.y", "", Manage),
+    ("POST", "/api/2.0/database/credentials", r#"{"instance_names": ["@i"]}"#, Use),
+    (
+        "POST",
+        "/api/2.0/database/catalogs",
+        r#"{"name": "new", "database_instance_name": "@i", "database_name": "d"}"#,
+        Use,
+    ),
+    ("GET", "/api/2.0/database/catalogs/@c", "", Use),
+    ("PATCH", "/api/2.0/database/catalogs/@c", "{}", Manage),
+    ("DELETE", "/api/2.0/database/catalogs/@c", "", Manage),
+    (
+        "POST",
+        "/api/2.0/database/synced_tables",
+        r#"{"name": "c.s.t", "database_instance_name": "@i", "logical_database_name": "d"}"#,
+        Use,
+    ),
+    ("GET", "/api/2.0/database/synced_tables/@c.s.t", "", Use),
+    ("PATCH", "/api/2.0/database/synced_tables/@c.s.t", "{}", Manage),
+    ("DELETE", "/api/2.0/database/synced_tables/@c.s.t", "", Manage),
+    ("GET", "/api/2.0/pipelines/@p", "", Use),
+    ("GET", "/api/2.0/pipelines/@p/updates", "", Use),
+    ("POST", "/api/2.0/pipelines/@p/updates", "{}", Manage),
+    ("GET", "/api/2.0/pipelines/@p/updates/00000000-0000-0000-0000-000000000000", "", Use),
+    ("GET", "/api/2.0/pipelines/@p/events", "", Use),
+    ("POST", "/api/2.0/pipelines/@p/stop", "", Manage),
+    ("GET", "/api/2.0/permissions/database-instances/@i", "", Use),
+    ("PUT", "/api/2.0/permissions/database-instances/@i", r#"{"access_control_list": []}"#, Manage),
+    (
+        "PATCH",
+        "/api/2.0/permissions/database-instances/@i",
+        r#"{"access_control_list": []}"#,
+        Manage,
+    ),
+    ("GET", "/api/2.0/permissions/database-instances/@i/permissionLevels", "", Use),
+    ("GET", "/api/2.1/unity-catalog/catalogs", "", Token),
+    ("POST", "/api/2.1/unity-catalog/catalogs", r#"{"name": "c"}"#, Admin),
+    ("GET", "/api/2.1/unity-catalog/catalogs/c", "", Token),
+    ("DELETE", "/api/2.1/unity-catalog/catalogs/c", "", Admin),
+    ("GET", "/api/2.1/unity-catalog/schemas?catalog_name=c", "", Token),
+    ("POST", "/api/2.1/unity-catalog/schemas", r#"{"name": "s", "catalog_name": "c"}"#, Admin),
+    ("GET", "/api/2.1/unity-catalog/schemas/c.s", "", Token),
+    ("DELETE", "/api/2.1/unity-catalog/schemas/c.s", "", Admin),
+    ("GET", "/api/2.1/unity-catalog/tables?catalog_name=c&schema_name=s", "", Token),
+    ("POST", "/api/2.1/unity-catalog/tables", r#"{"name": "t"}"#, Admin),
+    ("GET", "/api/2.1/unity-catalog/tables/c.s.t", "", Token),
+    ("DELETE", "/api/2.1/unity-catalog/tables/c.s.t", "", Admin),
+    ("GET", "/api/2.1/unity-catalog/tables/c.s.t/exists", "", Token),
+];
+
+/// An answer, as far as it matters here.
+struct Answer {
+    status: u16,
+    message: String,
+}
+
+async fn send(at: SocketAddr, method: &str, path: &str, body: &str, token: &str) -> Answer {
+    let authorization = match token {
+        "" => String::new(),
+        token => format!("Authorization: Bearer {token}\r\n"),
+    };
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\n{authorization}Content-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    );
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    Answer { status, message: body["message"].as_str().unwrap_or_default().to_owned() }
+}
+
+async fn serve(world: &World) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = router(world.app.clone(), "http");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// Names of things that are there, or of such that are not.
+fn fill(text: &str, [instance, uid, catalog, pipeline]: &[String; 4]) -> String {
+    text.replace("@i", instance).replace("@u", uid).replace("@c", catalog).replace("@p", pipeline)
+}
+
+#[tokio::test]
+async fn every_route_refuses_who_has_not_the_right() {
+    let world = World::new().await;
+    let at = serve(&world).await;
+    let (user, stranger) = (world.token(&world.user).await, world.token(&world.stranger).await);
+    let uid = world.instance.uid.to_string();
+    let pipeline = world.table.pipeline_id.to_string();
+    let real = ["theirs", &uid, "theirs", &pipeline].map(String::from);
+    let nothing = uuid::Uuid::new_v4().to_string();
+    let missing = ["nowhere", &nothing, "nowhere", &nothing].map(String::from);
+
+    for (method, path, body, asks) in ROUTES {
+        let route = format!("{method} {path}");
+        let (there, body_there) = (fill(path, &real), fill(body, &real));
+        if *asks == Nothing {
+            assert_ne!(send(at, method, &there, body, "").await.status, 401, "{route}");
+            continue;
+        }
+        for token in ["", "lkpt_of-another-installation", "a.b.c"] {
+            let answer = send(at, method, &there, &body_there, token).await;
+            assert_eq!(answer.status, 401, "{route} with token \"{token}\"");
+        }
+        let answer = send(at, method, &there, &body_there, &stranger).await;
+        let expected = match asks {
+            Use | Manage => Some(404),
+            Admin => Some(403),
+            Nothing | Token => None,
+        };
+        match expected {
+            Some(status) => assert_eq!(answer.status, status, "stranger: {route}"),
+            None => assert!(![401, 403].contains(&answer.status), "stranger: {route}"),
+        }
+        if matches!(asks, Use | Manage) {
+            let (gone, body) = (fill(path, &missing), fill(body, &missing));
+            let unknown = send(at, method, &gone, &body, &stranger).await;
+            let same = unknown.message.replace("nowhere", "theirs").replace(&nothing, &uid);
+            let seen = answer.message.replace(&pipeline, &uid);
+            assert_eq!((unknown.status, same), (404, seen), "{route} tells what is there");
+        }
+        let answer = send(at, method, &there, &body_there, &user).await;
+        match asks {
+            Manage | Admin => assert_eq!(answer.status, 403, "CAN_USE: {route}"),
+            _ => assert!(![401, 403].contains(&answer.status), "CAN_USE: {route}"),
+        }
+    }
+    let after = world.control.store.instance(world.instance.uid).await.unwrap().unwrap();
+    assert_eq!(after.generation, world.instance.generation, "a refused request has done something");
+    assert_eq!(world.control.store.permissions(after.uid).await.unwrap().len(), 2);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn lists_hold_what_the_caller_may_see_and_can_use_is_enough_for_a_role_of_ones_own() {
+    let world = World::new().await;
+    let control = &world.control;
+    for (caller, count) in [(&world.manager, 1), (&world.user, 1), (&world.stranger, 0)] {
+        let page = control.list_instances(caller, None, None).await.unwrap();
+        assert_eq!(page.items.len(), count, "{}", caller.user_name);
+    }
+    let at = serve(&world).await;
+    let token = world.token(&world.user).await;
+    let path = "/api/2.0/database/instances/theirs/roles";
+    for (body, status) in [
+        // Permitted: only that the instance does not run stands against it.
+        (r#"{"name": "user@x.y"}"#, 400),
+        (r#"{"name": "user@x.y", "attributes": {"createdb": false}}"#, 400),
+        (r#"{"name": "user@x.y", "attributes": {"createdb": true}}"#, 403),
+        (r#"{"name": "user@x.y", "membership_role": "DATABRICKS_SUPERUSER"}"#, 403),
+        (r#"{"name": "stranger@x.y"}"#, 403),
+    ] {
+        assert_eq!(send(at, "POST", path, body, &token).await.status, status, "{body}");
+    }
+    world.end().await;
+}
+
+/// A route that is not in the table above is one that nobody has thought about.
+#[test]
+fn the_table_names_every_route() {
+    let listed: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|(method, path, ..)| (*method, path.split('?').next().unwrap_or_default()))
+        .collect();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/rest")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.ends_with("refusals.rs") {
+            found.extend(routes_in(&std::fs::read_to_string(path).unwrap()));
+        }
+    }
+    assert!(found.len() > 40, "the routes are not found any more");
+    for (method, template) in &found {
+        let named = listed.iter().any(|(m, path)| m == method && matches(template, path));
+        assert!(named, "{method} {template} is not in the table");
+    }
+    for (method, path) in listed {
+        let routed = found.iter().any(|(m, template)| m == method && matches(template, path));
+        assert!(routed, "there is no {method} {path}");
+    }
+}
+
+/// Methods and paths of the `.route(…)` calls of a source file.
+fn routes_in(source: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for call in source.split(".route(").skip(1) {
+        let Some(path) = call.split('"').nth(1) else { continue };
+        let path = match call.trim_start().starts_with("&at(") {
+            true => format!("/api/2.1/unity-catalog/{path}"),
+            false => path.to_owned(),
+        };
+        let handlers = call.splitn(3, '"').nth(2).unwrap_or_default();
+        let handlers = handlers.split("\n}").next().unwrap_or_default();
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let at_start = format!(" {method}(");
+            if handlers.contains(&at_start) || handlers.contains(&format!(".{method}(")) {
+                found.push((method.to_uppercase(), path.clone()));
+            }
+        }
+    }
+    found
+}
+
+fn matches(template: &str, path: &str) -> bool {
+    let (one, other): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    one.len() == other.len()
+        && one.iter().zip(&other).all(|(one, other)| one.starts_with('{') || one == other)
+}
