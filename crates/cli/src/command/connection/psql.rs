@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 
-use lakeport_client::Forwarder;
+use lakeport_client::{Endpoint, Forwarder};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Endpoint;
+use super::endpoint;
 use crate::args::PsqlArgs;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -32,9 +32,8 @@ const MISLEADING: [&str; 11] = [
 
 pub(crate) async fn run(context: &Context, args: PsqlArgs) -> Result<ExitCode, Failure> {
     let psql = args.psql.clone().unwrap_or_else(|| PathBuf::from("psql"));
-    let client = context.client()?;
-    let endpoint = Endpoint::find(&client, args.connection.name.get()).await?;
-    let door = endpoint.open(&client, args.connection.port).await?;
+    let endpoint = endpoint(context, &args.connection).await?;
+    let door = endpoint.forward().await?;
     let child = command(&psql, &args, &endpoint, &door)
         .spawn()
         .map_err(|error| cannot_start(&psql, &error))?;
@@ -50,7 +49,7 @@ fn command(psql: &Path, args: &PsqlArgs, endpoint: &Endpoint, door: &Forwarder) 
     command
         .env("PGHOST", door.dir())
         .env("PGPORT", door.port().to_string())
-        .env("PGUSER", &endpoint.user)
+        .env("PGUSER", endpoint.user())
         .env("PGDATABASE", &args.connection.database)
         .args(&args.psql_args)
         .kill_on_drop(true);
