@@ -13,7 +13,7 @@ import pytest
 from kit.api import Api
 from kit.cli import Cli
 from kit.names import unique
-from kit.server import Server
+from kit.server import REPO, Server
 
 SIX = {"PGAPPNAME", "PGDATABASE", "PGHOST", "PGPORT", "PGSSLMODE", "PGUSER"}
 
@@ -98,6 +98,16 @@ def test_password_file_is_watched_until_ctrl_c(
     watching.send_signal(signal.SIGINT)
     _, said = watching.communicate(timeout=60)
     assert watching.returncode == 130 and "not renewed any more" in said
+
+
+def test_any_program_of_libpq_through_the_private_door(lakeport: Cli, instance: dict) -> None:
+    pg_dump = str(REPO / "target/postgres/16/bin/pg_dump")
+    dump = lakeport("exec", instance["name"], "--", pg_dump, "--schema-only", PGSSLMODE="require")
+    assert "PostgreSQL database dump complete" in dump.stdout
+    missing = lakeport("exec", instance["name"], "--", "/no/such/program", code=1)
+    assert "/no/such/program" in missing.stderr
+    assert lakeport("exec", instance["name"], "--", "sh", "-c", "exit 7", code=7)
+    lakeport("exec", instance["name"], code=2)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "elvish", "powershell"])

@@ -83,3 +83,12 @@ pub(crate) struct PsqlArgs {
     #[arg(last = true, value_name = "PSQL_ARGS")]
     pub(crate) psql_args: Vec<OsString>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}

@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::auth::{AuthCommand, LoginArgs, ProfilesArgs};
 pub(crate) use self::connection::{
-    ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, PgpassArgs, PsqlArgs,
+    ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
 };
 pub(crate) use self::database::{
     CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
@@ -41,7 +41,7 @@ pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs}
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the operation failed; 2 wrong usage; 3 no such object; \
-4 no valid token, or not allowed; 130 interrupted. `psql` passes on psql's own.
+4 no valid token, or not allowed; 130 interrupted. `psql` and `exec` pass on the program's own.
 
 Configuration: arguments, then DATABRICKS_HOST with DATABRICKS_TOKEN or DATABRICKS_CLIENT_ID and \
 DATABRICKS_CLIENT_SECRET, and LAKEPORT_CA_FILE, then a profile (--profile or DATABRICKS_CONFIG_PROFILE, \
@@ -108,6 +108,8 @@ pub(crate) enum ClientCommand {
     Keys(KeysCommand),
     /// Open psql on an instance; the token is supplied on the way and seen by nobody
     Psql(PsqlArgs),
+    /// Run any program of libpq on an instance, by the same way: pg_dump, pg_restore, pgbench …
+    Exec(ExecArgs),
     /// Print a connection string with a fresh one-hour token
     ConnectionString(ConnectionStringArgs),
     /// Print `export` lines for libpq with a fresh one-hour token

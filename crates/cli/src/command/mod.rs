@@ -57,7 +57,8 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
         ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
-        ClientCommand::Psql(args) => connection::psql::run(context, args).await,
+        ClientCommand::Psql(args) => connection::program::psql(context, args).await,
+        ClientCommand::Exec(args) => connection::program::exec(context, args).await,
         ClientCommand::ConnectionString(args) => {
             connection::string::run(context, &args).await.map(done)
         }

@@ -1,11 +1,11 @@
-//! What it takes to connect to an instance: psql itself, or what other programs need.
+//! What it takes to connect to an instance: a program with a door of its own, or what it needs.
 //!
 //! Owns: the forms. Never: a token on a command line of another program.
 
 pub(crate) mod env;
 pub(crate) mod password;
 pub(crate) mod pgpass;
-pub(crate) mod psql;
+pub(crate) mod program;
 pub(crate) mod string;
 
 use lakeport_client::Endpoint;
