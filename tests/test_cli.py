@@ -17,6 +17,7 @@ from kit.server import REPO, Server
 CANDIDATES = (REPO / "target/postgres/16/bin/psql", Path("/usr/bin/psql"))
 PSQL = [path for path in CANDIDATES if path.exists()]
 
+
 @pytest.mark.parametrize("spelling", ["positional", "--name"])
 def test_life_of_an_instance(lakeport: Cli, spelling: str) -> None:
     name = unique("cli")

@@ -89,7 +89,10 @@ def test_login_by_browser_is_a_profile(home: Home, server: Server, person: str) 
     # Under the profile's name and the host's, as newer and older official tools look for it.
     assert set(home.tokens()) == {"DEFAULT", server.http}
     token = json.loads(home.cli("auth", "token").stdout)
-    assert token["token_type"] == "Bearer" and Api(server.http, token["access_token"]).user_name() == person
+    assert (
+        token["token_type"] == "Bearer"
+        and Api(server.http, token["access_token"]).user_name() == person
+    )
     assert person in home.cli("doctor", "-o", "text").stdout
 
 
@@ -133,18 +136,26 @@ def test_logout_ends_the_login_at_the_server_too(home: Home, server: Server, per
     held = home.tokens()["DEFAULT"]
     home.cli("auth", "logout")
     assert home.tokens() == {}
-    assert Api(server.http, held["access_token"]).send("GET", "/api/2.0/preview/scim/v2/Me").status_code == 401
+    assert (
+        Api(server.http, held["access_token"])
+        .send("GET", "/api/2.0/preview/scim/v2/Me")
+        .status_code
+        == 401
+    )
     assert "nobody is logged in" in home.cli("instance", "list", code=4).stderr
 
 
 def test_profiles_with_secrets_are_left_alone(home: Home, server: Server, person: str) -> None:
     config = home.path / ".databrickscfg"
     config.write_text(
-        f"# mine\n[DEFAULT]\nhost = {server.http}\ntoken = {server.token}\n\n[dead]\nhost = http://127.0.0.1:1\ntoken = x\n"
+        f"# mine\n[DEFAULT]\nhost = {server.http}\ntoken = {server.token}\n\n"
+        "[dead]\nhost = http://127.0.0.1:1\ntoken = x\n"
     )
     said = log_in(home, person, "--host", server.http)
     assert "profile `lakeport`" in said
-    assert config.read_text().startswith(f"# mine\n[DEFAULT]\nhost = {server.http}\ntoken = {server.token}\n")
+    assert config.read_text().startswith(
+        f"# mine\n[DEFAULT]\nhost = {server.http}\ntoken = {server.token}\n"
+    )
     refused = home.cli("auth", "login", "--profile", "DEFAULT", code=2)
     assert "holds a token" in refused.stderr
     told = json.loads(home.cli("auth", "profiles").stdout)["profiles"]
@@ -158,7 +169,9 @@ def test_profiles_with_secrets_are_left_alone(home: Home, server: Server, person
 
 def test_declined_and_interrupted_logins_change_nothing(home: Home, server: Server) -> None:
     def begin() -> tuple[subprocess.Popen, str]:
-        running = home.cli.start("auth", "login", "--host", server.http, "--no-browser", stderr=subprocess.PIPE)
+        running = home.cli.start(
+            "auth", "login", "--host", server.http, "--no-browser", stderr=subprocess.PIPE
+        )
         running.stderr.readline()
         return running, running.stderr.readline().strip()
 

@@ -1,4 +1,4 @@
-"""What goes wrong at a command line: each time a clear message, an exit code, and nothing half-done."""
+"""What goes wrong at a command line: a clear message, an exit code, and nothing half-done."""
 
 import http.server
 import json
@@ -50,7 +50,11 @@ def test_wrong_arguments(lakeport: Cli, arguments: str, said: str) -> None:
 
 def test_refused_by_the_server_before_anything_is_made(lakeport: Cli, api: Api) -> None:
     name = unique("i")
-    for wrong in (["--capacity", "CU_3"], ["--node-count", "0"], ["--retention-window-in-days", "1"]):
+    for wrong in (
+        ["--capacity", "CU_3"],
+        ["--node-count", "0"],
+        ["--retention-window-in-days", "1"],
+    ):
         refused = lakeport("instance", "create", name, *wrong, code=1)
         assert refused.stderr.startswith("error: create database instance: ")
     lakeport("instance", "create", "no/such name", code=1)
@@ -59,7 +63,9 @@ def test_refused_by_the_server_before_anything_is_made(lakeport: Cli, api: Api) 
 
 
 def test_unreachable_server(lakeport: Cli) -> None:
-    refused = lakeport("instance", "list", code=1, **ELSEWHERE, DATABRICKS_HOST="http://127.0.0.1:1")
+    refused = lakeport(
+        "instance", "list", code=1, **ELSEWHERE, DATABRICKS_HOST="http://127.0.0.1:1"
+    )
     assert "http://127.0.0.1:1/ cannot be reached" in refused.stderr
     assert "hint: check that the server runs" in refused.stderr
     unknown = lakeport("instance", "list", code=1, **ELSEWHERE, DATABRICKS_HOST="http://x.invalid")
@@ -127,7 +133,9 @@ def test_progress_on_a_narrow_terminal_stays_on_its_line(lakeport: Cli, own_inst
     assert progress and all(len(line.splitlines()[0]) < 30 for line in progress)
 
 
-def test_without_a_terminal_there_is_json_and_no_progress(lakeport: Cli, own_instance: dict) -> None:
+def test_without_a_terminal_there_is_json_and_no_progress(
+    lakeport: Cli, own_instance: dict
+) -> None:
     stopped = lakeport("instance", "stop", own_instance["name"])
     assert json.loads(stopped.stdout)["state"] == "STOPPED" and stopped.stderr == ""
     quiet = lakeport("instance", "delete", own_instance["name"], "--quiet")

@@ -1,4 +1,4 @@
-"""What the command line gives to other programs: variables, passwords, password files, completions."""
+"""What the command line gives to other programs: variables, passwords, files, completions."""
 
 import json
 import signal
@@ -29,11 +29,15 @@ def test_env_without_a_token_is_what_apps_are_given(lakeport: Cli, instance: dic
     assert given["PGUSER"] == "admin@lakeport.local"
 
 
-def test_env_is_enough_for_libpq(lakeport: Cli, instance: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_is_enough_for_libpq(
+    lakeport: Cli, instance: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in variables(lakeport, instance["name"]).items():
         monkeypatch.setenv(name, value)
     with psycopg.connect("") as connection:
-        assert connection.execute("SELECT current_database()").fetchone() == ("databricks_postgres",)
+        assert connection.execute("SELECT current_database()").fetchone() == (
+            "databricks_postgres",
+        )
 
 
 def test_env_in_the_words_of_the_app_templates(lakeport: Cli, instance: dict) -> None:
@@ -45,7 +49,9 @@ def test_env_in_the_words_of_the_app_templates(lakeport: Cli, instance: dict) ->
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_connection_string_verifies_the_server(lakeport: Cli, instance: dict, server: Server) -> None:
+def test_connection_string_verifies_the_server(
+    lakeport: Cli, instance: dict, server: Server
+) -> None:
     url = lakeport("connection-string", instance["name"]).stdout.strip()
     parts = parse_qs(urlsplit(url).query)
     assert parts == {"sslmode": ["verify-full"], "sslrootcert": [str(server.ca_file)]}
@@ -133,7 +139,7 @@ def test_man_pages(lakeport: Cli, tmp_path: Path) -> None:
     assert lakeport("man").stdout.startswith((".ie", ".TH"))
 
 
-# --- doctor ------------------------------------------------------------------------------------------
+# --- doctor ----------------------------------------------------------------------------------
 
 
 def findings(lakeport: Cli, *arguments: str, code: int = 0, **environment: str) -> list[dict]:
@@ -202,4 +208,3 @@ def test_doctor_stops_where_it_leads_no_further(
     nothing = findings(lakeport, name, code=1, DATABRICKS_CONFIG_FILE="/nowhere/at/all")
     assert [finding["step"] for finding in nothing] == ["configuration"]
     assert nothing[0]["mend"]
-

@@ -27,7 +27,9 @@ def test_connect_verifies_the_server_by_the_profile(instance: dict, server: Serv
     where = lakeport.endpoint(instance["name"])
     assert where.libpq["sslmode"] == "verify-full" and where.ca_file == str(server.ca_file)
     with lakeport.connect(instance["name"], application_name="shop") as connection:
-        row = connection.execute("SELECT current_user, current_setting('application_name')").fetchone()
+        row = connection.execute(
+            "SELECT current_user, current_setting('application_name')"
+        ).fetchone()
     assert row == (ADMIN, "shop")
 
 
@@ -106,7 +108,9 @@ def test_absent_server_is_bridged_while_the_token_is_good(
     own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The SDK asks a server that is away for five minutes, unless it is told otherwise.
-    config = Config(config_file=str(own_server.config_file), profile="DEFAULT", retry_timeout_seconds=1)
+    config = Config(
+        config_file=str(own_server.config_file), profile="DEFAULT", retry_timeout_seconds=1
+    )
     workspace = lakeport.WorkspaceClient(config=config)
     name = unique("i")
     workspace.database.create_database_instance(name=name, capacity="CU_1").result()
@@ -132,7 +136,7 @@ def test_threads_share_one_token(instance: dict) -> None:
     assert len(seen) == 8 and len(set(seen)) == 1
 
 
-# --- The spellings that circulate -----------------------------------------------------------------------
+# --- The spellings that circulate --------------------------------------------------------------
 
 
 @pytest.fixture
@@ -144,7 +148,9 @@ def made() -> Iterator[tuple[lakeport.WorkspaceClient, str]]:
 
 def test_circulating_spellings(made: tuple[lakeport.WorkspaceClient, str]) -> None:
     w, name = made
-    instance = w.database.create_database_instance(name=name, capacity="CU_1", stopped=False).result()
+    instance = w.database.create_database_instance(
+        name=name, capacity="CU_1", stopped=False
+    ).result()
     assert (instance.name, instance.capacity) == (name, "CU_1")
     catalog = unique("c")
     made_catalog = w.database.register_database_instance(name=name, catalog=catalog, schema="shop")

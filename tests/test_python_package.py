@@ -1,4 +1,4 @@
-"""The Python package, as a project has it that installed its wheel and nothing else of this repository."""
+"""The Python package, as a project has it that installed its wheel and nothing else from here."""
 
 import shutil
 import subprocess
@@ -13,16 +13,17 @@ from kit.server import REPO, binary, clean_environment
 PYTHON = REPO / "target/venv/package/bin/python"
 POSTGRES = REPO / "target/postgres/16/bin"
 
-THREE_LINES = '''
+THREE_LINES = """
 import arro3.core as arro3
 from deltalake import write_deltalake
 
 
 def test_orders(lakeport_instance, tmp_path):
-    write_deltalake(tmp_path / "orders", arro3.Table.from_pydict({"id": arro3.Array([1, 2], arro3.DataType.int64())}))
+    ids = arro3.Array([1, 2], arro3.DataType.int64())
+    write_deltalake(tmp_path / "orders", arro3.Table.from_pydict({"id": ids}))
     table = lakeport_instance.sync(tmp_path / "orders", primary_key=["id"])
     assert lakeport_instance.query(f"select count(*) from {table}") == [(2,)]
-'''
+"""
 
 
 def build(folder: Path, program: Path | None) -> Path:

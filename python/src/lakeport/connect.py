@@ -1,6 +1,6 @@
 """Connections, pools and engines of the usual drivers, each with a live token as the password.
 
-Owns where, as whom and with which TLS settings to connect. A driver is imported when it is asked for.
+Owns where, as whom and with which TLS settings to connect. A driver is imported when it is wanted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lakeport.tokens import TokenProvider, _default_workspace
 
 if TYPE_CHECKING:
-    import asyncpg
+    import asyncpg  # type: ignore[import-untyped]
     import psycopg
     import psycopg_pool
     import sqlalchemy
@@ -118,7 +118,7 @@ def create_pool(
 ) -> psycopg_pool.ConnectionPool[Any]:
     """A psycopg_pool.ConnectionPool; options are its own, `kwargs` are those of its connections.
 
-    A connection is tried before it is handed out, since an instance may have been restarted meanwhile.
+    A connection is tried before it is handed out, since an instance may have been restarted.
     """
     import psycopg
     import psycopg_pool
@@ -127,7 +127,7 @@ def create_pool(
 
     class TokenConnection(psycopg.Connection[Any]):
         @classmethod
-        def connect(cls, conninfo: str = "", **parameters: Any) -> psycopg.Connection[Any]:
+        def connect(cls, conninfo: str = "", **parameters: Any) -> Any:
             return super().connect(conninfo, **(parameters | {"password": where.token()}))
 
     defaults: dict[str, Any] = {"open": True, "check": psycopg_pool.ConnectionPool.check_connection}
@@ -219,13 +219,13 @@ def create_asyncpg_pool(
 
 
 def _engine_options(where: Endpoint, options: dict[str, Any]) -> dict[str, Any]:
-    """A connection is tried before use: an instance may have been restarted, and tokens do not help."""
+    """A connection is tried before use, since an instance may have been restarted."""
     given = options.get("connect_args") or {}
     return {"pool_pre_ping": True} | options | {"connect_args": where.libpq | given}
 
 
 def _ca_file(workspace: WorkspaceClient) -> str | None:
-    """$LAKEPORT_CA_FILE, or `lakeport_ca_file` of the profile, relative to the file that holds it."""
+    """$LAKEPORT_CA_FILE, or the profile's `lakeport_ca_file`, relative to the file it stands in."""
     if explicit := os.environ.get("LAKEPORT_CA_FILE"):
         return os.path.expanduser(explicit)
     config = workspace.config
@@ -236,7 +236,9 @@ def _ca_file(workspace: WorkspaceClient) -> str | None:
     except configparser.Error:
         return None
     profile = config.profile or "DEFAULT"
-    section = profiles.defaults() if profile == "DEFAULT" else dict(profiles.items(profile)) if profiles.has_section(profile) else {}
+    if profile not in profiles:
+        return None
+    section = profiles[profile]
     named = section.get("lakeport_ca_file")
     # A profile's CA is for the profile's server.
     same_host = (section.get("host") or "").rstrip("/") == (config.host or "").rstrip("/")

@@ -5,6 +5,7 @@ Owns no protocol: every step is the official SDK's, or SQL.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -88,9 +89,9 @@ class Instance:
     ) -> str:
         """Serves a Delta table from this instance, and returns the PostgreSQL table's name.
 
-        Called again for a table that is synced already, it brings the newest version. `location` is a
-        folder or a URL, `name` is catalog.schema.table [default: the folder's, in a catalog and a schema
-        named after the instance].
+        Called again for a table that is synced already, it brings the newest version. `location` is
+        a folder or a URL, `name` is catalog.schema.table [default: the folder's, in a catalog and a
+        schema named after the instance].
         """
         location = _url(location)
         own = self.name.replace("-", "_")
@@ -148,7 +149,7 @@ class Instance:
         status = table.data_synchronization_status
         if policy != "CONTINUOUS" and status and status.pipeline_id:
             update = self.workspace.pipelines.start_update(status.pipeline_id)
-            self._wait_update(status.pipeline_id, update.update_id)
+            self._wait_update(status.pipeline_id, update.update_id or "")
         return table
 
     def _wait_update(self, pipeline: str, update: str) -> None:
@@ -180,10 +181,8 @@ class Instance:
 
 def _unless_there(create: Any, *arguments: Any, **fields: Any) -> None:
     """Somebody else may make it at the same time; that it exists is all that matters."""
-    try:
+    with contextlib.suppress(ResourceConflict):
         create(*arguments, **fields)
-    except ResourceConflict:
-        pass
 
 
 def _url(location: str | os.PathLike[str]) -> str:

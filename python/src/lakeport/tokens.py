@@ -25,8 +25,8 @@ _LONGEST, _SHORTEST = 3600.0, 60.0
 class TokenProvider:
     """A callable that returns a token for one or several instances.
 
-    A token is used again until a quarter of its life is left. Then the next caller renews it, a little
-    earlier or later by chance, so that many processes do not do so in one second. While the server
+    A token is used again until a quarter of its life is left. Then the next caller renews it, a
+    little earlier by chance, so that many processes do not do so in one second. While the server
     cannot be asked, the old one is used for as long as it is good. Safe to share between threads.
     """
 

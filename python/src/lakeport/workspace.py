@@ -1,12 +1,12 @@
 """The official workspace client, which also takes the spellings that guides show.
 
-`create_database_instance(name=…, capacity=…)` and `register_database_instance(…)` are in many guides, and
-in no release of the official SDK. Owns translating them; everything else is the SDK's own.
+`create_database_instance(name=…, capacity=…)` and `register_database_instance(…)` are in many guides,
+and in no release of the official SDK. Owns translating them; everything else is the SDK's own.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from databricks.sdk import WorkspaceClient as OfficialWorkspaceClient
 from databricks.sdk.service import database as wire
@@ -16,6 +16,10 @@ from databricks.sdk.service._internal import Wait
 class DatabaseAPI(wire.DatabaseAPI):
     """`w.database`."""
 
+    def __init__(self, workspace: OfficialWorkspaceClient) -> None:
+        super().__init__(workspace.api_client)  # type: ignore[no-untyped-call]
+        self._workspace = workspace
+
     def create_database_instance(
         self,
         database_instance: wire.DatabaseInstance | None = None,
@@ -23,7 +27,7 @@ class DatabaseAPI(wire.DatabaseAPI):
         name: str | None = None,
         **fields: Any,
     ) -> Wait[wire.DatabaseInstance]:
-        """Creates an instance, given whole or by its fields; `.result()` waits until it is available."""
+        """Creates an instance, given whole or by its fields; `.result()` waits for it."""
         if database_instance is not None:
             if name is not None or fields:
                 raise TypeError("give the instance whole or by its fields, not both")
@@ -42,7 +46,7 @@ class DatabaseAPI(wire.DatabaseAPI):
     ) -> wire.DatabaseCatalog:
         """Registers a database of the instance as a catalog; the database is created if need be.
 
-        A catalog shows a whole database, so a schema is not registered but made sure to exist in it.
+        A catalog shows a whole database: a schema is not registered but made sure to exist.
         """
         made = self.create_database_catalog(
             wire.DatabaseCatalog(
@@ -74,20 +78,10 @@ class DatabaseAPI(wire.DatabaseAPI):
 
         from lakeport.connect import connect
 
-        workspace = cast("WorkspaceClient", _Bound(self))
-        with connect(instance, workspace, database=database, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
-
-
-class _Bound:
-    """As much of a workspace client as a connection needs, around one DatabaseAPI."""
-
-    def __init__(self, database: DatabaseAPI) -> None:
-        from databricks.sdk.service.iam import CurrentUserAPI
-
-        self.database = database
-        self.config = database._api._cfg
-        self.current_user = CurrentUserAPI(database._api)
+        with connect(instance, self._workspace, database=database, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
+            )
 
 
 class WorkspaceClient(OfficialWorkspaceClient):
@@ -95,7 +89,7 @@ class WorkspaceClient(OfficialWorkspaceClient):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._lakeport_database = DatabaseAPI(self.api_client)
+        self._lakeport_database = DatabaseAPI(self)
 
     @property
     def database(self) -> DatabaseAPI:
