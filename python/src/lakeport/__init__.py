@@ -1,8 +1,8 @@
 """Lakebase with live tokens: on Databricks, and on a Lakeport server of your own.
 
 Every connection that these functions open logs in with a token that is still good, however long a
-pool lives. They speak the public REST API and PostgreSQL only, so a workspace of Databricks is served
-as well.
+pool lives. They speak the public REST API and PostgreSQL only, so a workspace of Databricks is
+served as well.
 """
 
 from lakeport.connect import (

@@ -63,8 +63,8 @@ def lakeport_environment(
 ) -> Instance:
     """A fresh instance, with this process's variables set as an app on it would find them.
 
-    `WorkspaceClient()` leads to the server; libpq, the PG variables and LAKEBASE_INSTANCE_NAME lead to
-    the instance.
+    `WorkspaceClient()` leads to the server; libpq, the PG variables and LAKEBASE_INSTANCE_NAME lead
+    to the instance.
     """
     for name in [name for name in os.environ if name.startswith(("DATABRICKS_", "PG"))]:
         monkeypatch.delenv(name)

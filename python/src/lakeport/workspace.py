@@ -1,7 +1,7 @@
 """The official workspace client, which also takes the spellings that guides show.
 
-`create_database_instance(name=…, capacity=…)` and `register_database_instance(…)` are in many guides,
-and in no release of the official SDK. Owns translating them; everything else is the SDK's own.
+`create_database_instance(name=…, capacity=…)` and `register_database_instance(…)` are in many
+guides, and in no release of the official SDK. Owns translating them; everything else is the SDK's own.
 """
 
 from __future__ import annotations

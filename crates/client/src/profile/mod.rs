@@ -4,6 +4,7 @@
 //! Owns: that order, and that a token never reaches another host than the one it was written beside.
 //! Never: a connection.
 
+mod credentials;
 mod edit;
 mod error;
 mod file;
@@ -17,7 +18,7 @@ use url::Url;
 pub use self::edit::{ConfigFile, Entry as ProfileEntry};
 pub use self::error::ProfileError;
 use self::file::{FileSection, expand_home};
-use crate::{Credentials, LoginCache, Token};
+use crate::{Credentials, Token};
 
 /// Reads a variable; an empty one counts as not set.
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -68,18 +69,14 @@ impl Profile {
 
     fn resolve(overrides: &Overrides, env: Env<'_>) -> Result<Self, ProfileError> {
         let host = Setting::pick(overrides.host.clone(), "--host", env, "DATABRICKS_HOST");
-        let given = given_credentials(overrides, env)?;
+        let given = credentials::given(overrides, env)?;
         let section = FileSection::find(overrides, env, host.is_some() || given.is_some())?;
 
         let host = check_same_host(overrides, host, given.is_some(), &section)?;
         let ca_file = ca_file(overrides, env, &section);
-        let configured = match given {
-            Some(credentials) => Some(credentials),
-            None => file_credentials(&section)?,
-        };
-        let credentials = match configured {
+        let credentials = match given {
             Some(credentials) => credentials,
-            None => login(&host, &section, env)?,
+            None => credentials::configured(&host, &section, env)?,
         };
         Ok(Self { host, credentials, ca_file })
     }
@@ -97,83 +94,6 @@ fn ca_file(overrides: &Overrides, env: Env<'_>, section: &FileSection) -> Option
         .or_else(|| section.path("lakeport_ca_file", env))
         // It is handed to programs that may run elsewhere; without a current directory it stays.
         .map(|path| path::absolute(&path).unwrap_or(path))
-}
-
-/// Credentials by argument, else by environment.
-fn given_credentials(
-    overrides: &Overrides,
-    env: Env<'_>,
-) -> Result<Option<Credentials>, ProfileError> {
-    if let Some(token) = &overrides.token {
-        return Ok(Some(Credentials::Token(token.clone())));
-    }
-    let layer = Layer {
-        auth_type: env("DATABRICKS_AUTH_TYPE"),
-        token: env("DATABRICKS_TOKEN"),
-        client_id: env("DATABRICKS_CLIENT_ID"),
-        client_secret: env("DATABRICKS_CLIENT_SECRET"),
-    };
-    layer.credentials("the environment")
-}
-
-fn file_credentials(section: &FileSection) -> Result<Option<Credentials>, ProfileError> {
-    let layer = Layer {
-        auth_type: section.get("auth_type"),
-        token: section.get("token"),
-        client_id: section.get("client_id"),
-        client_secret: section.get("client_secret"),
-    };
-    layer.credentials(&format!("profile `{}` of {}", section.profile, section.path.display()))
-}
-
-/// What one place says about credentials.
-struct Layer {
-    auth_type: Option<String>,
-    token: Option<String>,
-    client_id: Option<String>,
-    client_secret: Option<String>,
-}
-
-impl Layer {
-    /// None, if it says nothing, or that the cache of logins is meant.
-    fn credentials(self, origin: &str) -> Result<Option<Credentials>, ProfileError> {
-        let token = self.token.map(|token| Credentials::Token(Token::new(token)));
-        let machine = self.client_id.zip(self.client_secret).map(|(client_id, secret)| {
-            Credentials::Machine { client_id, client_secret: Token::new(secret) }
-        });
-        match self.auth_type.as_deref() {
-            Some("pat") => Ok(token),
-            Some("oauth-m2m") => Ok(machine),
-            Some("databricks-cli" | "external-browser") => Ok(None),
-            Some(kind) => Err(ProfileError::UnknownAuthType {
-                kind: kind.to_owned(),
-                origin: origin.to_owned(),
-            }),
-            None if token.is_some() && machine.is_some() => {
-                Err(ProfileError::Ambiguous { origin: origin.to_owned() })
-            }
-            None => Ok(token.or(machine)),
-        }
-    }
-}
-
-/// A login by browser. The key that is the profile's name is used for the profile's own host only.
-fn login(host: &Url, section: &FileSection, env: Env<'_>) -> Result<Credentials, ProfileError> {
-    let own = section.get("host").is_some_and(|own| parse_host(&own).is_ok_and(|own| own == *host));
-    let keys = LoginCache::keys(own.then_some(section.profile.as_str()), host);
-    let cache = match env("HOME") {
-        Some(home) => LoginCache::below(std::path::Path::new(&home)),
-        None => return Err(section.no_token(host)),
-    };
-    let named = matches!(
-        section.get("auth_type").or_else(|| env("DATABRICKS_AUTH_TYPE")).as_deref(),
-        Some("databricks-cli" | "external-browser")
-    );
-    // Whether it can be read is told when it is used.
-    if named || cache.holds(&keys).unwrap_or(true) {
-        return Ok(Credentials::Login { cache, keys });
-    }
-    Err(section.no_token(host))
 }
 
 /// A value with the place that it came from.
