@@ -106,6 +106,18 @@ def test_app_of_a_service_principal(
         assert run([sys.executable, "-c", code], environment).strip() == sp["applicationId"]
 
 
+NODE_PACKAGES = REPO / "target/clients/node/node_modules"
+
+
+@pytest.mark.skipif(not NODE_PACKAGES.exists(), reason="make setup found no node and npm")
+def test_node(server: Server, my_instance: dict, tmp_path: Path) -> None:
+    (code,) = snippets("docs/connecting.md", "js")
+    (tmp_path / "orders.js").write_text(code)
+    (tmp_path / "node_modules").symlink_to(NODE_PACKAGES)
+    script = f'eval "$(lakeport env my-instance --no-token)"; node {tmp_path}/orders.js'
+    assert Cli(server.config_file).shell(script).stdout == "10\n"
+
+
 def test_static_url(server: Server, my_instance: dict) -> None:
     (line,) = [b for b in snippets("docs/connecting.md", "sh") if "LAKEBASE_PG_URL" in b]
     script = f"{line}\n{sys.executable} -c '{READ_URL}'"
