@@ -123,10 +123,12 @@ def test_ended_login_says_how_to_log_in_again(home: Home, server: Server, person
     log_in(home, person, "--host", server.http)
     form = {"token": home.tokens()["DEFAULT"]["refresh_token"], "client_id": "databricks-cli"}
     requests.post(f"{server.http}/oidc/v1/revoke", data=form, timeout=30).raise_for_status()
+    again = f"hint: log in again: lakeport auth login --host {server.http}"
+    # With an access token that the server no longer takes, and with none left.
+    assert again in home.cli("instance", "list", code=4).stderr
     expire(home)
     refused = home.cli("instance", "list", code=4)
-    assert "the login at" in refused.stderr
-    assert f"hint: log in again: lakeport auth login --host {server.http}" in refused.stderr
+    assert "the login at" in refused.stderr and again in refused.stderr
     log_in(home, person)
     assert json.loads(home.cli("auth", "token").stdout)["access_token"]
 

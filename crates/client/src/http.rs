@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use crate::auth::{Bearer, LoginCache};
 use crate::live_token::Minted;
-use crate::{Document, Error, Profile, Result, Token, answer, tls};
+use crate::{Credentials, Document, Error, Profile, Result, Token, answer, tls};
 
 /// For how long a busy server (429, 503) is asked again.
 const BUSY_BUDGET: Duration = Duration::from_secs(60);
@@ -85,6 +85,20 @@ impl Client {
 
     /// Sends, and reads the answer as JSON; an empty body is an empty object.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Value> {
+        self.send_until_answered(call).await.map_err(|error| self.as_ended_login(error))
+    }
+
+    /// Whoever has logged in by browser can do so again, and has no token to look after.
+    fn as_ended_login(&self, error: Error) -> Error {
+        match (error, &self.profile.credentials) {
+            (Error::Api { status: 401, message, .. }, Credentials::Login { .. }) => {
+                Error::Login { host: self.profile.host.to_string(), reason: message }
+            }
+            (other, _) => other,
+        }
+    }
+
+    async fn send_until_answered(&self, call: &Call<'_>) -> Result<Value> {
         let url = self.url(call)?;
         let started = Instant::now();
         let mut delay = FIRST_DELAY;
