@@ -68,10 +68,8 @@ async fn update(context: &Context, args: UpdateInstanceArgs) -> Result<(), Failu
     let (name, mask, body) = update_request(args)?;
     let client = context.client()?;
     let instance = client.update_database_instance(&name, &body, &mask).await?;
-    let wanted = match instance.effective_stopped {
-        Some(true) => InstanceState::Stopped,
-        _ => InstanceState::Available,
-    };
+    let stopped = asked_to_stop(&mask, &body).or(instance.effective_stopped).unwrap_or_default();
+    let wanted = if stopped { InstanceState::Stopped } else { InstanceState::Available };
     settle(context, &client, &name, instance, wanted, &wait).await
 }
 
@@ -186,6 +184,15 @@ fn update_request(args: UpdateInstanceArgs) -> Result<(String, String, Body), Fa
     let mask = required(mask, "UPDATE_MASK")?;
     body.entry("name").or_insert_with(|| Value::from(name.as_str()));
     Ok((name, mask, body))
+}
+
+/// A field that the mask names and the body lacks has its zero value.
+fn asked_to_stop(mask: &str, body: &Body) -> Option<bool> {
+    let given = body.get("stopped").and_then(Value::as_bool);
+    match mask.split(',').any(|field| field.trim() == "stopped") {
+        true => Some(given.unwrap_or_default()),
+        false => given.filter(|_| mask == "*"),
+    }
 }
 
 fn from_flags(fields: &InstanceFields) -> DatabaseInstance {
@@ -310,6 +317,16 @@ mod tests {
         }
         assert!(updated(&["update", "x"]).is_err());
         assert!(updated(&["update", "--stopped"]).is_err());
+    }
+
+    #[test]
+    fn the_wait_is_for_what_was_asked() {
+        let body = |json: Value| json.as_object().cloned().unwrap();
+        let stop = body(json!({"stopped": true}));
+        assert_eq!(asked_to_stop("stopped", &stop), Some(true));
+        assert_eq!(asked_to_stop("capacity, stopped", &body(json!({}))), Some(false));
+        assert_eq!(asked_to_stop("*", &stop), Some(true));
+        assert_eq!(asked_to_stop("capacity", &stop), None);
     }
 
     #[test]
