@@ -7,6 +7,7 @@ mod body;
 mod command;
 mod context;
 mod failure;
+mod interrupt;
 mod log;
 mod output;
 mod positional;

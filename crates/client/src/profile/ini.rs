@@ -38,6 +38,10 @@ impl Ini {
         self.0.get(name)
     }
 
+    pub(crate) fn sections(&self) -> impl Iterator<Item = (&str, &Section)> {
+        self.0.iter().map(|(name, section)| (name.as_str(), section))
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
