@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::{Document, Error, Profile, Result, answer, tls};
+use crate::{Document, Error, Profile, Result, Token, answer, tls};
 
 /// For how long a busy server (429, 503) is asked again.
 const BUSY_BUDGET: Duration = Duration::from_secs(60);
@@ -65,6 +65,13 @@ impl Client {
             .build()
             .map_err(|source| Error::Setup { host: profile.host.to_string(), source })?;
         Ok(Self { http, profile })
+    }
+
+    /// The same server, with another identity.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        let profile = Profile { token, ..self.profile.clone() };
+        Self { http: self.http.clone(), profile }
     }
 
     #[must_use]
@@ -204,7 +211,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{Paging, Token};
+    use crate::Paging;
 
     /// An HTTP server that gives the scripted answers in order and records the requests.
     async fn scripted(answers: Vec<&'static str>) -> (Client, Arc<Mutex<Vec<String>>>) {

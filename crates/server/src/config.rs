@@ -32,6 +32,8 @@ pub struct Settings {
     pub catalog_url: Option<String>,
     pub postgres_bin: Option<Vec<PathBuf>>,
     pub log_filter: Option<String>,
+    /// Names under which clients may reach `/mcp`, beside addresses, localhost and the domain.
+    pub mcp_hosts: Option<Vec<String>>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -62,6 +64,7 @@ impl Settings {
             catalog_url: self.catalog_url.or(other.catalog_url),
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
+            mcp_hosts: self.mcp_hosts.or(other.mcp_hosts),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
         }
@@ -83,6 +86,7 @@ pub struct Config {
     pub metadata_url: Option<MetadataUrl>,
     pub postgres_bin: Vec<PathBuf>,
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub mcp_hosts: Vec<String>,
 }
 
 /// A connection string, which may hold a password: never printed.
@@ -120,6 +124,7 @@ impl TryFrom<Settings> for Config {
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
+            mcp_hosts: settings.mcp_hosts.unwrap_or_default(),
         })
     }
 }

@@ -7,6 +7,7 @@ mod connection;
 mod database;
 mod instance;
 mod keys;
+mod mcp;
 mod serve;
 mod shared;
 #[cfg(feature = "server")]
@@ -24,6 +25,7 @@ pub(crate) use self::database::{
 };
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
+pub(crate) use self::mcp::McpArgs;
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -108,6 +110,8 @@ pub(crate) enum ClientCommand {
     /// Delta tables known by a three-part name
     #[command(subcommand)]
     Tables(TablesCommand),
+    /// Serve the tools of an AI agent over the Model Context Protocol, on standard input and output
+    Mcp(Box<McpArgs>),
     /// Load Delta tables into PostgreSQL from here
     #[cfg(feature = "server")]
     #[command(subcommand)]

@@ -56,6 +56,14 @@ pub(crate) struct ServeArgs {
     /// PEM file with the key of that certificate
     #[arg(long, env = "LAKEPORT_TLS_KEY", value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Name under which MCP clients reach /mcp, beside addresses, localhost and the domain; may be repeated
+    #[arg(
+        long = "mcp-host",
+        env = "LAKEPORT_MCP_HOSTS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) mcp_hosts: Option<Vec<String>>,
     /// What to log, such as info or lakeport_gateway=debug
     #[arg(long, env = "LAKEPORT_LOG_FILTER", value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,

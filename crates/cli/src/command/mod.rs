@@ -7,6 +7,7 @@ mod connection;
 mod database;
 mod instance;
 mod keys;
+mod mcp;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -60,6 +61,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
             connection::string::run(context, &args).await.map(done)
         }
         ClientCommand::Env(args) => connection::env::run(context, &args).await.map(done),
+        ClientCommand::Mcp(args) => mcp::run(context, *args).await.map(done),
         ClientCommand::Tables(command) => tables::run(context, command).await.map(done),
         #[cfg(feature = "server")]
         ClientCommand::Sync(command) => sync::run(context, command).await.map(done),

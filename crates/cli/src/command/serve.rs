@@ -67,6 +67,7 @@ fn settings(args: ServeArgs) -> Settings {
         catalog_url: args.catalog_url,
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
+        mcp_hosts: args.mcp_hosts,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
     }
