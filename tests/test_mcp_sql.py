@@ -327,7 +327,7 @@ def test_attacks_on_explain_change_nothing(reader: StdioMcp, database: Database)
 def test_the_database_holds_without_the_words(reader: StdioMcp, database: Database) -> None:
     """What the look at the words refuses, PostgreSQL refuses as well where it is a matter of data."""
     before = database.state()
-    with database.login.connect(autocommit=False) as connection:
+    with database.login.connect() as connection:
         for attack in ATTACKS:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             connection.execute("SELECT 1")
@@ -338,7 +338,7 @@ def test_the_database_holds_without_the_words(reader: StdioMcp, database: Databa
                     connection.execute(statement.encode())
                 except psycopg.Error:
                     pass
-            connection.rollback()
+            connection.execute("ROLLBACK")
     assert database.state() == before
 
 

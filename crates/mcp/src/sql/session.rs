@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use postgres_protocol::message::backend::Message;
 use tokio::time::timeout;
 
@@ -39,21 +40,27 @@ pub(crate) struct Session {
     /// Rows that were read but did not fit.
     rest: Vec<Row>,
     is_suspended: bool,
+    executed: Executed,
 }
 
 struct Limits {
     statement: Duration,
     rows: usize,
     bytes: usize,
-    read_role: Option<String>,
 }
 
-/// What a statement did.
-#[derive(Debug, Default)]
+/// What the agent's statement did.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Executed {
     /// Such as `DELETE 3`; absent while a query is not at its end.
     pub(crate) tag: Option<String>,
     pub(crate) notices: Vec<String>,
+}
+
+/// What one round of messages brought.
+#[derive(Default)]
+struct Round {
+    executed: Executed,
     rows: Vec<Row>,
 }
 
@@ -75,6 +82,7 @@ impl Session {
             columns: Vec::new(),
             rest: Vec::new(),
             is_suspended: false,
+            executed: Executed::default(),
         };
         let milliseconds = session.limits.statement.as_millis();
         let lock = LOCK_TIMEOUT.min(session.limits.statement).as_millis();
@@ -91,23 +99,23 @@ impl Session {
 
     /// From here on nothing can be written: a transaction whose first snapshot is taken cannot be made
     /// to write any more.
-    pub(crate) async fn read_only(&mut self) -> Result<()> {
+    pub(crate) async fn read_only(&mut self, call: &Call) -> Result<()> {
         let idle = super::CURSOR_LIFETIME.as_millis();
         self.command(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
              SET LOCAL idle_in_transaction_session_timeout = {idle}; SELECT 1"
         ))
         .await?;
-        if let Some(role) = self.limits.read_role.clone() {
-            let role = role.replace('"', "\"\"");
-            self.command(&format!("SET LOCAL ROLE \"{role}\"")).await?;
+        if let Some(role) = &call.settings().read_role {
+            let sql = "SELECT pg_catalog.set_config('role', $1, true)";
+            self.rows(call, sql, &[Some(role)]).await?;
         }
         Ok(())
     }
 
     /// A transaction for statements of our own about the database: names mean what PostgreSQL made them.
-    pub(crate) async fn inspect(&mut self) -> Result<()> {
-        self.read_only().await?;
+    pub(crate) async fn inspect(&mut self, call: &Call) -> Result<()> {
+        self.read_only(call).await?;
         self.command("SET LOCAL search_path = pg_catalog, pg_temp").await
     }
 
@@ -129,12 +137,23 @@ impl Session {
         call: &Call,
         sql: &str,
         parameters: &[Option<&str>],
-    ) -> Result<Executed> {
+    ) -> Result<()> {
+        self.executed = Executed::default();
+        self.rest.clear();
         let request = self.first_request(PORTAL, sql, parameters, self.round()).map_err(broken)?;
-        let mut executed = self.exchange(call, &request).await?;
-        self.rest.append(&mut executed.rows);
-        self.name_types(call).await?;
-        Ok(executed)
+        let round = self.exchange(call, &request, self.longest_value()).await?;
+        self.take_in(round);
+        self.name_types(call).await
+    }
+
+    pub(crate) fn executed(&self) -> &Executed {
+        &self.executed
+    }
+
+    fn take_in(&mut self, mut round: Round) {
+        self.rest.append(&mut round.rows);
+        self.executed.notices.append(&mut round.executed.notices);
+        self.executed.tag = round.executed.tag;
     }
 
     /// A statement of our own, with all of its rows; they are few by construction.
@@ -146,9 +165,9 @@ impl Session {
     ) -> Result<Vec<Vec<serde_json::Value>>> {
         let saved = std::mem::take(&mut self.columns);
         let request = self.first_request("", sql, parameters, 0).map_err(broken)?;
-        let executed = self.exchange(call, &request).await;
+        let round = self.exchange(call, &request, usize::MAX).await;
         self.columns = saved;
-        Ok(executed?.rows.into_iter().map(|row| row.values).collect())
+        Ok(round?.rows.into_iter().map(|row| row.values).collect())
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
@@ -179,19 +198,24 @@ impl Session {
                 return Ok(page);
             }
             let request = Request::new().execute(PORTAL, self.round()).map_err(broken)?;
-            let mut executed = self.exchange(call, &request).await?;
-            self.rest.append(&mut executed.rows);
+            let round = self.exchange(call, &request, self.longest_value()).await?;
+            self.take_in(round);
         }
     }
 
     /// Reads to the end of the result, for what is known only there.
-    pub(crate) async fn finish(&mut self, call: &Call, executed: &mut Executed) -> Result<()> {
-        self.rest.clear();
+    pub(crate) async fn finish(&mut self, call: &Call) -> Result<()> {
         while self.is_suspended {
             let request = Request::new().execute(PORTAL, self.round()).map_err(broken)?;
-            executed.tag = self.exchange(call, &request).await?.tag;
+            let round = self.exchange(call, &request, 0).await?;
+            self.take_in(round);
+            self.rest.clear();
         }
         Ok(())
+    }
+
+    fn longest_value(&self) -> usize {
+        self.limits.bytes / VALUE_SHARE
     }
 
     fn round(&self) -> i32 {
@@ -204,7 +228,7 @@ impl Session {
         sql: &str,
         parameters: &[Option<&str>],
         max_rows: i32,
-    ) -> std::io::Result<bytes::BytesMut> {
+    ) -> std::io::Result<BytesMut> {
         self.columns.clear();
         Request::new().statement(portal, sql, parameters)?.execute(portal, max_rows)
     }
@@ -230,9 +254,15 @@ impl Session {
     }
 
     /// One round of the extended protocol. Whatever ends it early ends the statement on the server too.
-    async fn exchange(&mut self, call: &Call, request: &bytes::BytesMut) -> Result<Executed> {
+    async fn exchange(
+        &mut self,
+        call: &Call,
+        request: &BytesMut,
+        longest_value: usize,
+    ) -> Result<Round> {
         let patience = self.limits.statement + GRACE;
-        let answered = call.unless_cancelled(timeout(patience, self.round_trip(request))).await;
+        let work = timeout(patience, self.round_trip(request, longest_value));
+        let answered = call.unless_cancelled(work).await;
         match answered {
             Ok(Ok(done)) => Ok(done.map_err(Failure::from)?),
             Ok(Err(_)) => {
@@ -253,10 +283,13 @@ impl Session {
         }
     }
 
-    async fn round_trip(&mut self, request: &bytes::BytesMut) -> Result<Executed, SqlError> {
+    async fn round_trip(
+        &mut self,
+        request: &BytesMut,
+        longest_value: usize,
+    ) -> Result<Round, SqlError> {
         self.wire.send(request).await?;
-        let longest_value = self.limits.bytes / VALUE_SHARE;
-        let mut executed = Executed::default();
+        let mut round = Round::default();
         let mut error = None;
         self.is_suspended = false;
         loop {
@@ -265,15 +298,15 @@ impl Session {
                     self.columns = rows::columns(&description)?;
                 }
                 Message::DataRow(body) => {
-                    executed.rows.push(rows::row(&body, &self.columns, longest_value)?);
+                    round.rows.push(rows::row(&body, &self.columns, longest_value)?);
                 }
                 Message::PortalSuspended => self.is_suspended = true,
-                Message::CommandComplete(body) => executed.tag = Some(body.tag()?.to_owned()),
+                Message::CommandComplete(body) => round.executed.tag = Some(body.tag()?.to_owned()),
                 Message::NoticeResponse(notice) => {
-                    executed.notices.push(ServerError::read(notice.fields()).text());
+                    round.executed.notices.push(ServerError::read(notice.fields()).text());
                 }
                 Message::ErrorResponse(body) => error = Some(SqlError::server(body.fields())),
-                Message::ReadyForQuery(_) => return error.map_or(Ok(executed), Err),
+                Message::ReadyForQuery(_) => return error.map_or(Ok(round), Err),
                 Message::ParseComplete
                 | Message::BindComplete
                 | Message::NoData
@@ -291,7 +324,7 @@ impl Session {
     /// Statements of our own without an answer.
     async fn command(&mut self, sql: &str) -> Result<()> {
         let request = Request::simple(sql).map_err(broken)?;
-        let done = timeout(self.limits.statement + GRACE, self.round_trip(&request)).await;
+        let done = timeout(self.limits.statement + GRACE, self.round_trip(&request, 0)).await;
         let seconds = (self.limits.statement + GRACE).as_secs();
         let done = done.unwrap_or(Err(SqlError::TimedOut { seconds }));
         Ok(done.map(drop).map_err(Failure::from)?)
@@ -304,7 +337,6 @@ impl Limits {
             statement: settings.statement_timeout,
             rows: settings.max_rows,
             bytes: settings.max_bytes,
-            read_role: settings.read_role.clone(),
         }
     }
 }

@@ -157,7 +157,7 @@ impl Statement {
     /// A function that is called, or may be: quoted names count, and unicode escapes as any name.
     fn side_door(&self) -> Option<&str> {
         let calls = self.tokens.windows(2).filter(|pair| pair[1] == Token::Symbol('('));
-        let names = calls.filter_map(|pair| match &pair[0] {
+        let mut names = calls.filter_map(|pair| match &pair[0] {
             Token::Word(name) | Token::Quoted(name) => Some(name.as_str()),
             _ => None,
         });
@@ -166,7 +166,7 @@ impl Statement {
                 || SIDE_DOOR_FAMILIES.iter().any(|family| name.starts_with(family))
                 || name.contains('\\')
         };
-        names.into_iter().find(is_side_door)
+        names.find(is_side_door)
     }
 
     /// What a writing statement amounts to, or why it is none for this tool.

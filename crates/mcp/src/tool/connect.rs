@@ -55,7 +55,7 @@ impl Tool for Connect {
 
     async fn run(call: &Call, arguments: Arguments) -> Result<Output> {
         let database = database_or_default(arguments.database_name);
-        // Made anew each time, because the instance may have moved; the old one stays for who uses it.
+        // Of two sockets to one instance the older one stays: programs may be using it.
         let (forwarder, user) = door::open(call, &arguments.instance_name).await?;
         let (host, port, user) = call.shared.doors.keep(arguments.instance_name, forwarder, user);
         let connection_string =

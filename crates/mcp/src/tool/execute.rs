@@ -89,7 +89,8 @@ impl Run<'_> {
         if !protected && !self.call.settings().confirm {
             return self.for_good(None).await;
         }
-        let (trial, _) = self.attempt().await?;
+        self.attempt().await?;
+        let trial = self.session.executed().clone();
         // No lock is held while a person thinks.
         self.session.roll_back().await?;
         let seen = fingerprint(&trial);
@@ -115,7 +116,8 @@ impl Run<'_> {
 
     /// Commits, unless it did something else than was confirmed.
     async fn for_good(&mut self, confirmed: Option<&str>) -> Result<Output> {
-        let (executed, page) = self.attempt().await?;
+        let page = self.attempt().await?;
+        let executed = self.session.executed().clone();
         if confirmed.is_some_and(|seen| seen != fingerprint(&executed)) {
             self.session.roll_back().await?;
             return Err(confirm::stale().into());
@@ -132,18 +134,15 @@ impl Run<'_> {
         })
     }
 
-    async fn attempt(&mut self) -> Result<(Executed, Page)> {
+    async fn attempt(&mut self) -> Result<Page> {
         let parameters = self.arguments.parameters.iter().flatten();
         let parameters: Vec<_> = parameters.map(|value| Some(value.as_str())).collect();
         self.session.begin().await?;
-        let mut executed =
-            self.session.run(self.call, &self.arguments.statement, &parameters).await?;
+        self.session.run(self.call, &self.arguments.statement, &parameters).await?;
         let page = self.session.page(self.call).await?;
-        if page.more {
-            // Whatever it changes, it changes at its end only.
-            self.session.finish(self.call, &mut executed).await?;
-        }
-        Ok((executed, page))
+        // What it did is known at its end only.
+        self.session.finish(self.call).await?;
+        Ok(page)
     }
 }
 

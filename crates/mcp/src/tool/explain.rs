@@ -60,7 +60,7 @@ impl Tool for Explain {
         let options = if analyze { "ANALYZE, BUFFERS, FORMAT JSON" } else { "FORMAT JSON" };
         let sql = format!("EXPLAIN ({options}) {}", arguments.query);
         let mut session = Session::open(call, &target).await?;
-        session.read_only().await?;
+        session.read_only(call).await?;
         let rows = session.rows(call, &sql, &parameters).await?;
         let plan = rows.into_iter().flatten().next();
         let plan = plan.ok_or_else(|| Failure::new(code::INTERNAL, "PostgreSQL sent no plan"))?;

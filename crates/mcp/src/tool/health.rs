@@ -61,7 +61,7 @@ impl Tool for Health {
             database: database_or_default(arguments.database_name),
         };
         let mut session = Session::open(call, &target).await?;
-        session.inspect().await?;
+        session.inspect(call).await?;
         let rows = session.rows(call, MEASURE, &[]).await?;
         let measurements = rows.into_iter().flatten().next().unwrap_or_default();
         let mut findings = findings(&measurements);

@@ -71,7 +71,7 @@ impl Tool for Query {
         let parameters = arguments.parameters.unwrap_or_default();
         let parameters: Vec<_> = parameters.iter().map(|value| Some(value.as_str())).collect();
         let mut session = Session::open(call, &target).await?;
-        session.read_only().await?;
+        session.read_only(call).await?;
         session.run(call, &query, &parameters).await?;
         page(call, session).await
     }

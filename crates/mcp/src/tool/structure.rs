@@ -61,10 +61,10 @@ impl Tool for Schema {
         let mut session = Session::open(call, &target).await?;
         if let Some(name) = arguments.table_name {
             // Where no schema is named, the caller's own search path finds the table.
-            session.read_only().await?;
+            session.read_only(call).await?;
             return table(call, &mut session, schema, &name).await;
         }
-        session.inspect().await?;
+        session.inspect(call).await?;
         overview(call, &mut session, schema).await
     }
 }

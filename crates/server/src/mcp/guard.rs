@@ -85,7 +85,7 @@ fn wanted_access(uri: &Uri) -> Result<Access, String> {
     let mut access = Access::Manage;
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         access = match name.as_ref() {
-            "access" => value.parse().map_err(|error| format!("access: {error}"))?,
+            "access" => value.parse::<Access>().map_err(|error| format!("access: {error}"))?,
             other => return Err(format!("{other}: it is not a parameter of this address")),
         };
     }
