@@ -11,7 +11,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 mcp-1.30.0 mcp-2.3.0)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory mcp-1.30.0 mcp-2.3.0)
 
 main() {
     umask 022
@@ -21,11 +21,13 @@ main() {
 
     link_cache postgres
     link_cache venv
+    link_cache clients
     system_packages "$@"
     for name in "${venvs[@]}"; do
         python_environment "$name"
     done
     postgres_from_wheel
+    mcp_checks
     check_rust
 }
 
@@ -168,6 +170,22 @@ postgres_from_wheel() {
         say "$("$target/$version/bin/postgres" --version)"
     done
     stamp "$target" "$list" "$unpack"
+}
+
+# --- Checks of MCP, in JavaScript -------------------------------------------------------------------
+
+# The conformance suite and the Inspector need a newer Node.js than most systems have: a Python wheel
+# brings it.
+mcp_checks() {
+    local source=$repo/tests/clients/mcp target=$cache/clients/mcp node=$cache/venv/mcp-2.3.0/bin
+    stamped "$target" "$source"/* && return
+    say "conformance suite and Inspector of MCP"
+    rm -rf "$target"
+    mkdir -p "$target"
+    cp "$source"/* "$target"
+    PATH=$node:$PATH npm ci --prefix "$target" --silent --no-audit --no-fund ||
+        die "the checks of MCP could not be installed"
+    stamp "$target" "$source"/*
 }
 
 # --- Stamps: a folder is finished when it holds the digest of what it was made from ----------------
