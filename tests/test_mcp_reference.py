@@ -1,6 +1,8 @@
 """The three reference tools: every call that is recorded of them, and their defects mended."""
 
+import json
 import re
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from kit.delta import DeltaTables
 from kit.login import Login
 from kit.mcp import HANDSHAKE, STATELESS, StdioMcp
 from kit.names import unique
-from kit.server import Server
+from kit.server import REPO, Server, binary
 from kit.synced import SyncedTable, make_schema, register
 
 DATABASE = "manage_lakebase_database"
@@ -383,3 +385,18 @@ def test_progress_is_told_when_asked(mcp: StdioMcp, api: Api, name: str) -> None
     values = [one["progress"] for one in told]
     assert values == sorted(set(values)), values
     api.delete_instance(name)
+
+
+def test_the_guide_names_every_tool_and_flag(server: Server) -> None:
+    guide = (REPO / "docs" / "mcp.md").read_text()
+    with StdioMcp(server, "--access", "write") as client:
+        for tool in client.tools():
+            assert f"`{tool}`" in guide, tool
+    help_text = subprocess.run(
+        [str(binary()), "mcp", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    common = {"--help", "--profile", "--host", "--output", "--quiet", "--verbose", "--version"}
+    for flag in set(re.findall(r"--[a-z-]+", help_text)) - common:
+        assert flag in guide, flag
+    for block in re.findall(r"^```json\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL):
+        assert json.loads(block)["mcpServers"]["lakebase"]

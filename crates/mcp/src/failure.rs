@@ -51,6 +51,7 @@ impl Failure {
         &self.code
     }
 
+    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
