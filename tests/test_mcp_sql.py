@@ -1,7 +1,9 @@
 """The SQL tools: what an agent sees, what it may change, and that reading changes nothing."""
 
+import signal
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -508,3 +510,29 @@ def test_a_connection_without_a_token(writer: StdioMcp, database: Database) -> N
         assert row == (database.login.user, Decimal("1.5"))
     again = writer.call("lakebase_connect", instance_name=database.instance)
     assert again["host"] == door["host"]
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, None])
+def test_no_socket_is_left_behind(server: Server, database: Database, end: int | None) -> None:
+    with StdioMcp(server, "--access", "write") as client:
+        door = client.call("lakebase_connect", instance_name=database.instance)
+        assert Path(door["host"]).is_dir()
+        if end:
+            client.process.send_signal(end)
+            client.process.wait(timeout=30)
+    assert not Path(door["host"]).exists()
+
+
+def test_a_role_that_reads_less(server: Server, database: Database) -> None:
+    role = unique("reader")
+    with database.login.connect() as connection:
+        connection.execute(f"CREATE ROLE {role} NOLOGIN")
+        connection.execute(f"GRANT {role} TO CURRENT_USER")
+        connection.execute(f"GRANT USAGE ON SCHEMA {database.schema} TO {role}")
+    where = {"instance_name": database.instance}
+    with StdioMcp(server, "--read-role", role) as client:
+        assert client.call(QUERY, **where, query="SELECT current_user")["rows"] == [[role]]
+        denied = client.fails(QUERY, **where, query=f"SELECT * FROM {database.schema}.items")
+        assert denied["error_code"] == "42501"
+    with StdioMcp(server, "--read-role", "absent") as client:
+        assert client.fails(QUERY, **where, query="SELECT 1")["error_code"] == "22023"

@@ -82,6 +82,12 @@ impl Server {
         running.waiting().await.map(drop).map_err(|error| StdioError(error.to_string()))
     }
 
+    /// Closes what calls have left open, so that no socket is left behind.
+    pub fn close(&self) {
+        self.shared.doors.close();
+        self.shared.cursors.close();
+    }
+
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
         let of_request = || {
             let parts = context.extensions.get::<http::request::Parts>()?;

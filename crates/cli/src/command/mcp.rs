@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stdin};
 
 use lakeport_mcp::{Caller, Server, Settings};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::McpArgs;
 use crate::context::Context;
@@ -16,10 +17,27 @@ pub(crate) async fn run(context: &Context, args: McpArgs) -> Result<(), Failure>
     if stdin().is_terminal() {
         eprintln!("Waiting for an MCP client on standard input; Ctrl-C ends it. See docs/mcp.md.");
     }
-    Server::new(settings(args), caller)
-        .serve_stdio()
-        .await
-        .map_err(|error| Failure::new(format!("serve MCP: {error}")))
+    let server = Server::new(settings(args), caller);
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_watch)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot_watch)?;
+    tokio::select! {
+        served = server.clone().serve_stdio() => {
+            server.close();
+            served.map_err(|error| Failure::new(format!("serve MCP: {error}")))
+        }
+        _ = interrupt.recv() => end(&server),
+        _ = terminate.recv() => end(&server),
+    }
+}
+
+/// Nothing interrupts a read of standard input, so that the runtime would wait for the client forever.
+fn end(server: &Server) -> ! {
+    server.close();
+    std::process::exit(0)
+}
+
+fn cannot_watch(error: std::io::Error) -> Failure {
+    Failure::new(format!("watch signals: {error}"))
 }
 
 fn settings(args: McpArgs) -> Settings {

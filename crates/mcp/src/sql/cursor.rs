@@ -33,6 +33,10 @@ impl Cursors {
         cursors
     }
 
+    pub(crate) fn close(&self) {
+        self.open().clear();
+    }
+
     /// The oldest of the caller's makes room.
     pub(crate) fn keep(&self, caller: &str, session: Session) -> String {
         let mut cursors = self.open();

@@ -72,6 +72,11 @@ impl Tool for Connect {
 }
 
 impl Doors {
+    /// Closes all, with the connections through them, and removes their sockets.
+    pub(crate) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The socket that is open already, or this one.
     fn keep(&self, instance: String, door: Forwarder, user: String) -> (String, u16, String) {
         let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
