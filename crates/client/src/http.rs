@@ -55,6 +55,14 @@ impl Client {
         Ok(Self { http, bearer, profile })
     }
 
+    /// The same server, with another identity.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        let credentials = Credentials::Token(token.clone());
+        let profile = Profile { credentials, ..self.profile.clone() };
+        Self { http: self.http.clone(), bearer: Bearer::Fixed(token), profile }
+    }
+
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile

@@ -35,6 +35,8 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// `keep` or `terminate`.
     pub sessions_on_revoke: Option<String>,
+    /// Names under which clients may reach `/mcp`, beside addresses, localhost and the domain.
+    pub mcp_hosts: Option<Vec<String>>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -66,6 +68,7 @@ impl Settings {
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
+            mcp_hosts: self.mcp_hosts.or(other.mcp_hosts),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
         }
@@ -88,6 +91,7 @@ pub struct Config {
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub mcp_hosts: Vec<String>,
 }
 
 /// A connection string, which may hold a password: never printed.
@@ -126,6 +130,7 @@ impl TryFrom<Settings> for Config {
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
+            mcp_hosts: settings.mcp_hosts.unwrap_or_default(),
         })
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 mod error;
 mod https;
 mod lock;
+mod mcp;
 mod names;
 mod oauth;
 mod ports;
@@ -150,10 +151,12 @@ async fn assemble(
         workspace_id: parts.workspace_id,
         account_id: parts.account_id,
     };
+    let ca_file = config.data_dir.join("ca.pem");
+    let mcp = mcp::Mcp::new(config, &running.http, running.pg_port, ca_file)?;
     running.spawn_tasks();
-    running.spawn_http("http", http, rest::router(app.clone(), "http"));
+    running.spawn_http("http", http, rest::router(app.clone(), &mcp, "http"));
     if let Some((_, listener)) = https {
-        running.spawn_http("https", listener, rest::router(app, "https"));
+        running.spawn_http("https", listener, rest::router(app, &mcp, "https"));
     }
     Ok(running)
 }

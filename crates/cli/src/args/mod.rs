@@ -8,6 +8,7 @@ mod database;
 mod doctor;
 mod instance;
 mod keys;
+mod mcp;
 mod serve;
 mod shared;
 mod shell;
@@ -29,6 +30,7 @@ pub(crate) use self::database::{
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
+pub(crate) use self::mcp::McpArgs;
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -131,6 +133,8 @@ pub(crate) enum ClientCommand {
     Completions(CompletionsArgs),
     /// Print the manual
     Man(ManArgs),
+    /// Serve the tools of an AI agent over the Model Context Protocol, on standard input and output
+    Mcp(Box<McpArgs>),
     /// Load Delta tables into PostgreSQL from here
     #[cfg(feature = "server")]
     #[command(subcommand)]

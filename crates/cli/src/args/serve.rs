@@ -59,6 +59,14 @@ pub(crate) struct ServeArgs {
     /// Open sessions of who loses the right to log in: keep or terminate [default: keep]
     #[arg(long, env = "LAKEPORT_SESSIONS_ON_REVOKE", value_name = "POLICY")]
     pub(crate) sessions_on_revoke: Option<String>,
+    /// Name under which MCP clients reach /mcp, beside addresses, localhost and the domain; may be repeated
+    #[arg(
+        long = "mcp-host",
+        env = "LAKEPORT_MCP_HOSTS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) mcp_hosts: Option<Vec<String>>,
     /// What to log, such as info or lakeport_gateway=debug
     #[arg(long, env = "LAKEPORT_LOG_FILTER", value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,

@@ -8,6 +8,7 @@ mod database;
 mod doctor;
 mod instance;
 mod keys;
+mod mcp;
 #[cfg(feature = "server")]
 mod serve;
 mod shell;
@@ -68,6 +69,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Doctor(args) => doctor::run(context, &args).await,
         ClientCommand::Completions(args) => shell::completions(&args).map(done),
         ClientCommand::Man(args) => shell::man(&args).map(done),
+        ClientCommand::Mcp(args) => mcp::run(context, *args).await.map(done),
         ClientCommand::Tables(command) => tables::run(context, command).await.map(done),
         #[cfg(feature = "server")]
         ClientCommand::Sync(command) => sync::run(context, command).await.map(done),

@@ -68,6 +68,7 @@ fn settings(args: ServeArgs) -> Settings {
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
         sessions_on_revoke: args.sessions_on_revoke,
+        mcp_hosts: args.mcp_hosts,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
     }

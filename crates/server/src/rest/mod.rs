@@ -3,7 +3,7 @@
 //! Owns: routes, authentication of requests, and the wire form of answers. Closed by default: a route
 //! outside [`open_routes`] is reached only with a valid bearer token.
 
-mod auth;
+pub(crate) mod auth;
 mod body;
 mod credentials;
 mod database_catalogs;
@@ -34,6 +34,8 @@ use lakeport_control::Control;
 
 use error::ApiError;
 
+use crate::mcp::Mcp;
+
 /// What every handler can reach.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -43,7 +45,7 @@ pub(crate) struct App {
 }
 
 /// The whole API, as served under `scheme`.
-pub(crate) fn router(app: App, scheme: &'static str) -> Router {
+pub(crate) fn router(app: App, mcp: &Mcp, scheme: &'static str) -> Router {
     let authenticated = Router::new()
         .merge(instances::routes())
         .merge(credentials::routes())
@@ -63,6 +65,7 @@ pub(crate) fn router(app: App, scheme: &'static str) -> Router {
         .layer(from_fn_with_state(app.clone(), auth::require_token));
     open_routes()
         .merge(crate::oauth::routes())
+        .merge(crate::mcp::routes(&app, mcp))
         .fallback_service(authenticated.with_state(app.clone()))
         .layer(axum::Extension(discovery::Scheme(scheme)))
         .layer(from_fn(request_id::attach))
