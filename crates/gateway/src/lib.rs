@@ -13,6 +13,8 @@ mod cancel;
 mod connection;
 mod error;
 mod failures;
+#[cfg(test)]
+mod fuzz;
 mod hello;
 mod limits;
 mod listener;

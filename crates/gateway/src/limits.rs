@@ -43,7 +43,7 @@ impl Default for Limits {
                 total: 2_000,
                 per_source: 64,
                 per_loopback: 1_000,
-                patience: Duration::from_secs(1),
+                patience: Duration::from_millis(500),
             },
             failures_per_minute: 10,
             instance_failures_per_minute: 100,

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use crate::Gateway;
 use crate::error::Refusal;
@@ -72,7 +72,9 @@ async fn ask_password(stream: &mut ClientStream, startup: &Startup) -> Result<()
 }
 
 /// The password's bytes, without the NUL that ends them.
-async fn read_password(stream: &mut ClientStream) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn read_password<S: AsyncRead + Unpin>(
+    stream: &mut S,
+) -> Result<Vec<u8>, Refusal> {
     if stream.read_u8().await? != message::PASSWORD {
         return Err(Refusal::Malformed("expected a password message"));
     }

@@ -49,10 +49,10 @@ impl Audit {
     /// Writes one line, at once: the process may be killed right afterwards. What cannot be written is
     /// counted, and does not stop what it tells of: a full disk must not lock everybody out.
     pub(crate) fn write(&self, event: &str, what: &impl Serialize) {
-        if let Err(error) = self.try_write(event, what) {
-            if self.lost.fetch_add(1, Relaxed) == 0 {
-                tracing::error!(%error, path = %self.path.display(), "the audit log lost a line");
-            }
+        if let Err(error) = self.try_write(event, what)
+            && self.lost.fetch_add(1, Relaxed) == 0
+        {
+            tracing::error!(%error, path = %self.path.display(), "the audit log lost a line");
         }
     }
 

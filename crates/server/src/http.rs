@@ -28,7 +28,7 @@ const HEADER_LIMIT: Duration = Duration::from_secs(30);
 /// Connections of one listener. In a crowd those that have been open longest are closed, each when it
 /// has answered what it was asked.
 const ROOM: Room =
-    Room { total: 1_024, per_source: 128, per_loopback: 896, patience: Duration::from_secs(1) };
+    Room { total: 1_024, per_source: 128, per_loopback: 896, patience: Duration::from_millis(500) };
 /// A pause after an accept error: without descriptors, accept fails again at once.
 const BREATH: Duration = Duration::from_millis(50);
 

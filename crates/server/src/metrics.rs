@@ -79,12 +79,7 @@ impl Metrics {
         registry.register("lakeport_http_requests", "Requests of the API", requests.clone());
         let stages = Times::new_with_constructor(histogram);
         let help = "How long the stages of logins take";
-        registry.register_with_unit(
-            "lakeport_login_duration",
-            help,
-            Unit::Seconds,
-            stages.clone(),
-        );
+        registry.register_with_unit("lakeport_login_duration", help, Unit::Seconds, stages.clone());
         let request_times = Times::new_with_constructor(histogram);
         let help = "How long requests of the API take";
         registry.register_with_unit(

@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lakeport_gateway::{
-    Ended, Gateway, Identity, Instance, Login, Observe, TurnedAway,
-};
+use lakeport_api::ErrorCode;
+use lakeport_gateway::{Ended, Gateway, Identity, Instance, Login, Observe, TurnedAway};
 use serde::Serialize;
 
 use crate::audit::Audit;
@@ -101,7 +100,7 @@ pub(crate) struct RequestLine<'a> {
     pub(crate) query: Option<&'a str>,
     pub(crate) status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error_code: Option<&'a str>,
+    pub(crate) error_code: Option<ErrorCode>,
     pub(crate) duration_ms: u64,
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn leave(State(app): State<App>, request: Request, next: Next) 
     app.witness.count_request(method.as_str(), route, status.as_u16(), time);
     if is_worth_a_line(&method, status) {
         let caller = response.extensions().get::<Caller>();
-        let error = response.extensions().get::<ErrorCode>();
+        let error_code = response.extensions().get::<ErrorCode>().copied();
         app.witness.request(&RequestLine {
             request_id: &request_id::current(),
             source,
@@ -37,7 +37,7 @@ pub(crate) async fn leave(State(app): State<App>, request: Request, next: Next) 
             path: uri.path(),
             query: uri.query().filter(|_| uri.path().starts_with("/api/")),
             status: status.as_u16(),
-            error_code: error.map(|code| code.as_str()),
+            error_code,
             duration_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         });
     }
