@@ -27,6 +27,7 @@ mod relay;
 mod route;
 mod sessions;
 mod startup;
+mod threads;
 mod tls;
 mod upstream;
 
@@ -41,6 +42,7 @@ pub use sessions::{Moved, Opened};
 pub use tls::tls_config;
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,20 +64,22 @@ pub struct Gateway {
     failures: failures::Failures,
     cancels: cancel::CancelKeys,
     sessions: sessions::Sessions,
+    threads: threads::Threads,
     /// Cancelled once, by [`Gateway::drain`].
     draining: CancellationToken,
     connections: TaskTracker,
 }
 
 impl Gateway {
+    /// Starts the threads that will carry its connections; they end with it.
     pub fn new(
         auth: Arc<dyn Authenticate>,
         route: Arc<dyn Route>,
         observe: Arc<dyn Observe>,
         limits: Limits,
-    ) -> Arc<Self> {
+    ) -> io::Result<Arc<Self>> {
         let draining = CancellationToken::new();
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             auth,
             route,
             observe,
@@ -84,9 +88,10 @@ impl Gateway {
             limits,
             cancels: cancel::CancelKeys::default(),
             sessions: sessions::Sessions::new(draining.clone()),
+            threads: threads::Threads::start()?,
             draining,
             connections: TaskTracker::new(),
-        })
+        }))
     }
 
     /// Serves one listener until `cancel` or [`Gateway::drain`]; an accept error never ends it.

@@ -92,7 +92,8 @@ pub(crate) async fn boot(
     let routes = Routes { control: Arc::clone(&control), names: Arc::clone(&names) };
     let tokens = Tokens(Arc::clone(&control));
     let observe = Arc::clone(&witness) as Arc<dyn Observe>;
-    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), observe, limits(config));
+    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), observe, limits(config))
+        .map_err(Error::io("starting", "the gateway's threads"))?;
     names.connect(Arc::clone(&gateway), listener)?;
     Ok(Parts {
         control,

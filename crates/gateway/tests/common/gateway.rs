@@ -151,7 +151,7 @@ pub(crate) struct Running {
 pub(crate) async fn start(script: Script, limits: Limits) -> Running {
     let script = Arc::new(script);
     let diary = Arc::new(Diary::default());
-    let gateway = Gateway::new(script.clone(), script.clone(), diary.clone(), limits);
+    let gateway = Gateway::new(script.clone(), script.clone(), diary.clone(), limits).unwrap();
     let names = ["localhost", "shop.db.test", "till.db.test", "elsewhere.test"];
     let made = rcgen::generate_simple_self_signed(names.map(String::from)).unwrap();
     let certificate = made.cert.der().clone();
