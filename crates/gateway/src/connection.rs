@@ -216,6 +216,10 @@ impl Attempt<'_> {
     }
 
     async fn refuse(mut self, mut client: Box<Client>, refusal: Refusal, place: &Place) {
+        // As psql does before it asks its user for a password.
+        if matches!(refusal, Refusal::Disconnected(_)) {
+            return self.arrival.turned_away(TurnedAway::Left);
+        }
         let mut held_back = Duration::ZERO;
         if refusal.is_credential() {
             held_back = self.hold_back(&client).await;
