@@ -71,6 +71,11 @@ fn settings(args: ServeArgs) -> Settings {
         mcp_hosts: args.mcp_hosts,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
+        session_idle: args.session_idle,
+        session_age: args.session_age,
+        proxy_protocol_from: args.proxy_protocol_from,
+        audit_log_size: args.audit_log_size,
+        open_metrics: args.open_metrics,
     }
 }
 

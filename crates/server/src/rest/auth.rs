@@ -35,8 +35,12 @@ pub(crate) async fn require_token(
     };
     match app.control.bearer(token).await {
         Ok(Bearer::Owner { principal, .. }) => {
-            request.extensions_mut().insert(Caller(principal));
-            next.run(request).await
+            let caller = Caller(principal);
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            // Whoever writes down what was done needs to know by whom.
+            response.extensions_mut().insert(caller);
+            response
         }
         Ok(Bearer::Expired { seconds_ago }) => unauthenticated(&format!(
             "The access token expired {seconds_ago} seconds ago: log in again to get a new one."
