@@ -66,7 +66,7 @@ pub(crate) async fn boot(
         Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
     let control = Arc::new(Control {
-        catalog: Arc::new(Embedded::new(store.clone())),
+        catalog: Arc::new(Embedded::new(store.clone(), config.locations.clone())),
         credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,

@@ -5,9 +5,11 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use lakeport_catalog::Policy;
 use lakeport_engine::CapacityUnit;
 use serde::Deserialize;
 
+use crate::stores::{self, ObjectStoreSettings};
 use crate::{Error, Result};
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -30,6 +32,9 @@ pub struct Settings {
     pub admin_user: Option<String>,
     pub metadata_url: Option<String>,
     pub catalog_url: Option<String>,
+    /// Folders and stores that tables may lie in; if it is absent, all but the system's own folders.
+    pub allowed_locations: Option<Vec<String>>,
+    pub object_store: Option<Vec<ObjectStoreSettings>>,
     pub postgres_bin: Option<Vec<PathBuf>>,
     pub log_filter: Option<String>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
@@ -60,6 +65,8 @@ impl Settings {
             admin_user: self.admin_user.or(other.admin_user),
             metadata_url: self.metadata_url.or(other.metadata_url),
             catalog_url: self.catalog_url.or(other.catalog_url),
+            allowed_locations: self.allowed_locations.or(other.allowed_locations),
+            object_store: self.object_store.or(other.object_store),
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             tls_cert: self.tls_cert.or(other.tls_cert),
@@ -81,6 +88,7 @@ pub struct Config {
     pub unit: CapacityUnit,
     pub admin_user: String,
     pub metadata_url: Option<MetadataUrl>,
+    pub locations: Policy,
     pub postgres_bin: Vec<PathBuf>,
     pub tls_files: Option<(PathBuf, PathBuf)>,
 }
@@ -106,9 +114,15 @@ impl TryFrom<Settings> for Config {
             )));
         }
         let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
+        let data_dir =
+            std::path::absolute(&data_dir).map_err(Error::io("resolving", data_dir.display()))?;
         Ok(Self {
-            data_dir: std::path::absolute(&data_dir)
-                .map_err(Error::io("resolving", data_dir.display()))?,
+            locations: stores::policy(
+                settings.allowed_locations,
+                settings.object_store,
+                &data_dir,
+            )?,
+            data_dir,
             http_addr: address("http_addr", settings.http_addr)?.unwrap_or(DEFAULT_HTTP),
             https_addr: address("https_addr", settings.https_addr)?,
             pg_addr: settings.pg_addr.as_deref().map(pg_address).transpose()?,

@@ -15,6 +15,7 @@ mod ports;
 mod profile;
 mod rest;
 mod route;
+mod stores;
 mod sync;
 mod tls;
 
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Settings};
 pub use error::Error;
+pub use stores::ObjectStoreSettings;
 
 pub type Result<T> = std::result::Result<T, Error>;
 

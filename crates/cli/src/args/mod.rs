@@ -31,6 +31,8 @@ pub(crate) use self::shared::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+#[cfg(feature = "server")]
+pub(crate) use self::tables::TablesPreviewArgs;
 pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
 
 const EXIT_CODES: &str = "\

@@ -12,6 +12,8 @@ mod serve;
 #[cfg(feature = "server")]
 mod sync;
 mod tables;
+#[cfg(feature = "server")]
+mod tables_preview;
 
 use std::process::ExitCode;
 

@@ -65,6 +65,8 @@ fn settings(args: ServeArgs) -> Settings {
         admin_user: args.admin_user,
         metadata_url: args.metadata_url,
         catalog_url: args.catalog_url,
+        allowed_locations: args.allowed_location,
+        object_store: None,
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
         tls_cert: args.tls_cert,

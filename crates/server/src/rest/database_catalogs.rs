@@ -35,8 +35,8 @@ async fn read(
 }
 
 async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result<Json<Value>, ApiError> {
-    app.control.delete_database_catalog(&name).await?;
-    Ok(Json(json!({})))
+    let message = app.control.delete_database_catalog(&name).await?;
+    Ok(Json(json!({ "message": message })))
 }
 
 /// As the service that clients know: the call exists and does nothing.

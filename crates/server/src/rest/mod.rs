@@ -7,6 +7,7 @@ mod auth;
 mod body;
 mod credentials;
 mod database_catalogs;
+mod database_tables;
 pub(crate) mod discovery;
 mod error;
 mod instances;
@@ -20,6 +21,7 @@ mod signing_keys;
 mod synced_tables;
 mod tokens;
 mod unity;
+mod unity_permissions;
 
 use std::sync::Arc;
 
@@ -47,9 +49,11 @@ pub(crate) fn router(app: App, scheme: &'static str) -> Router {
         .merge(database_catalogs::routes())
         .merge(synced_tables::routes())
         .merge(pipelines::routes())
-        .merge(unity::routes())
         .layer(from_fn(auth::require_admin));
     let authenticated = administered
+        .merge(database_tables::routes())
+        .merge(unity::routes())
+        .merge(unity_permissions::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(service_secrets::routes())

@@ -25,7 +25,7 @@ async fn create(
     caller: Caller,
     Body(request): Body<SyncedDatabaseTable>,
 ) -> Result<Json<SyncedDatabaseTable>, ApiError> {
-    Ok(Json(app.control.create_synced_table(caller.name(), &request).await?))
+    Ok(Json(app.control.create_synced_table(&caller.0, &request).await?))
 }
 
 async fn read(
