@@ -18,6 +18,8 @@ mod route;
 mod stores;
 mod sync;
 mod tls;
+#[cfg(test)]
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

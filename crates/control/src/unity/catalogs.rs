@@ -73,8 +73,7 @@ impl Control {
         let (after, limit) = (&request.after, request.limit());
         let embedded = self.store.unity_catalogs(who.filter(), after, limit).await?;
         let instances = (!who.admin).then(|| who.instances());
-        let databases =
-            self.store.all_database_catalogs(instances.as_deref(), after, limit).await?;
+        let databases = self.store.all_database_catalogs(instances, after, limit).await?;
         let mut rows: Vec<CatalogInfo> = embedded.into_iter().map(catalog_info).collect();
         rows.extend(databases.into_iter().map(|row| database_catalog_info(row, None)));
         rows.sort_by(|a, b| a.name.cmp(&b.name));

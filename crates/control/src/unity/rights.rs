@@ -34,7 +34,7 @@ pub(crate) struct Who {
     pub(super) name: String,
     pub(super) admin: bool,
     pub(super) names: Vec<String>,
-    instances: Vec<String>,
+    instances: Vec<Uuid>,
 }
 
 impl Who {
@@ -49,11 +49,11 @@ impl Who {
 
     /// Whether the instance that a catalog shows a database of is open to the caller.
     pub(super) fn reaches(&self, catalog: &DatabaseCatalogRow) -> bool {
-        self.owns(&catalog.owner) || self.instances.contains(&catalog.instance_uid.to_string())
+        self.owns(&catalog.owner) || self.instances.contains(&catalog.instance_uid)
     }
 
-    pub(super) fn instances(&self) -> Vec<Uuid> {
-        self.instances.iter().filter_map(|uid| Uuid::parse_str(uid).ok()).collect()
+    pub(super) fn instances(&self) -> &[Uuid] {
+        &self.instances
     }
 }
 
@@ -117,14 +117,14 @@ impl Held {
 
 impl Control {
     pub(crate) async fn who(&self, caller: &Principal) -> Result<Who> {
-        let mut names = vec![caller.user_name.clone(), EVERYBODY.to_owned()];
-        let groups = self.store.groups_of(&[caller.id]).await?;
-        names.extend(groups.into_values().flatten().map(|group| group.display_name));
+        let subjects = self.store.subjects_of(caller.id).await?;
+        let mut names = vec![EVERYBODY.to_owned()];
+        names.extend(subjects.iter().map(|subject| subject.name.clone()));
         Ok(Who {
             name: caller.user_name.clone(),
             admin: caller.is_admin,
             names,
-            instances: self.instances_open_to(caller).await?,
+            instances: self.instances_open_to(caller, &subjects).await?,
         })
     }
 

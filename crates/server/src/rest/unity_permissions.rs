@@ -15,15 +15,15 @@ use super::body::Body;
 use super::error::ApiError;
 use super::query::Query;
 
+const BASE: &str = "/api/2.1/unity-catalog";
+
 pub(crate) fn routes() -> Router<App> {
-    let base = "/api/2.1/unity-catalog";
-    let credentials = "unity-catalog/temporary-table-credentials";
     Router::new()
-        .route(&format!("{base}/permissions/{{kind}}/{{name}}"), get(read).patch(update))
-        .route(&format!("{base}/effective-permissions/{{kind}}/{{name}}"), get(effective))
+        .route(&format!("{BASE}/permissions/{{kind}}/{{name}}"), get(read).patch(update))
+        .route(&format!("{BASE}/effective-permissions/{{kind}}/{{name}}"), get(effective))
         // SDKs ask under 2.0, the open-source server's clients under 2.1.
-        .route(&format!("/api/2.0/{credentials}"), post(credential))
-        .route(&format!("/api/2.1/{credentials}"), post(credential))
+        .route("/api/2.0/unity-catalog/temporary-table-credentials", post(credential))
+        .route("/api/2.1/unity-catalog/temporary-table-credentials", post(credential))
 }
 
 #[derive(Deserialize)]
