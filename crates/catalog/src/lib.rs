@@ -4,7 +4,9 @@
 
 mod embedded;
 mod location;
+mod mounted;
 mod name;
+mod outside;
 mod policy;
 
 use std::collections::HashMap;
@@ -13,7 +15,9 @@ use async_trait::async_trait;
 
 pub use embedded::Embedded;
 pub use location::{Location, LocationError};
+pub use mounted::Mounted;
 pub use name::{NameError, TableName, check_part, join_name, split_name};
+pub use outside::{Mount, Outside};
 pub use policy::{ObjectStore, Policy};
 
 /// Where a table's files are, with the options that open their store.
@@ -30,6 +34,12 @@ pub enum Error {
     NoSuchTable(TableName),
     #[error("table \"{0}\" is a table of a database: a source is a Delta table")]
     NotDelta(TableName),
+    /// It may answer later.
+    #[error("{0}")]
+    OutsideDown(String),
+    /// Its answer is of no use.
+    #[error("{0}")]
+    OutsideRefused(String),
     #[error(transparent)]
     Location(#[from] LocationError),
     #[error(transparent)]
@@ -40,6 +50,12 @@ pub enum Error {
 #[async_trait]
 pub trait Catalog: Send + Sync {
     async fn resolve(&self, name: &TableName) -> Result<DeltaLocation, Error>;
+
+    /// Who may read the tables of a catalog that is not ours; None if it is ours, or nobody's.
+    async fn readers(&self, catalog: &str) -> Result<Option<Vec<String>>, Error>;
+
+    /// Whether an outside catalog has taken the name.
+    fn is_mounted(&self, catalog: &str) -> bool;
 
     /// What opens a location that has no name yet.
     fn open(&self, location: &Location) -> Result<DeltaLocation, Error>;

@@ -80,6 +80,16 @@ impl Location {
         if self.0.scheme() == "file" { self.0.to_file_path().ok() } else { None }
     }
 
+    /// Whether its scheme alone says where requests go, or its host is Azure's.
+    #[must_use]
+    pub fn is_public_cloud(&self) -> bool {
+        match family(self.scheme()) {
+            "s3" | "gs" => true,
+            "abfss" => self.0.host_str().is_some_and(|host| host.ends_with(".core.windows.net")),
+            _ => false,
+        }
+    }
+
     /// Whether it is this prefix or lies below it, part by part.
     #[must_use]
     pub fn is_within(&self, prefix: &Self) -> bool {

@@ -61,6 +61,27 @@ impl Policy {
         Ok(DeltaLocation { location: location.clone(), options: store.options.clone() })
     }
 
+    /// The location with credentials that an outside catalog has given for it. A store that is not
+    /// configured is one of the clouds' own.
+    pub fn open_with(
+        &self,
+        location: &Location,
+        credentials: HashMap<String, String>,
+    ) -> Result<DeltaLocation, LocationError> {
+        match self.open(location) {
+            Ok(mut open) => {
+                open.options.extend(credentials);
+                Ok(open)
+            }
+            Err(LocationError::NoStore(_))
+                if !credentials.is_empty() && location.is_public_cloud() =>
+            {
+                Ok(DeltaLocation { location: location.clone(), options: credentials })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The configured store that a location lies in: the one with the longest prefix.
     #[must_use]
     pub fn store_of(&self, location: &Location) -> Option<&ObjectStore> {

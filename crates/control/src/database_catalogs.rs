@@ -22,7 +22,9 @@ impl Control {
         require("database_instance_name", &request.database_instance_name)?;
         require("database_name", &request.database_name)?;
         let instance = self.find_instance(&request.database_instance_name).await?;
-        if self.store.unity_catalog(&request.name).await?.is_some() {
+        let elsewhere = self.catalog.is_mounted(&request.name)
+            || self.store.unity_catalog(&request.name).await?.is_some();
+        if elsewhere {
             return Err(name_taken(&request.name));
         }
         let create = request.create_database_if_not_exists.unwrap_or_default();

@@ -10,7 +10,7 @@ use lakeport_control::SessionsOnRevoke;
 use lakeport_engine::CapacityUnit;
 use serde::Deserialize;
 
-use crate::stores::{self, ObjectStoreSettings};
+use crate::stores::{self, CatalogSettings, ObjectStoreSettings, OutsideSettings};
 use crate::{Error, Result};
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -36,6 +36,7 @@ pub struct Settings {
     /// Folders and stores that tables may lie in; if it is absent, all but the system's own folders.
     pub allowed_locations: Option<Vec<String>>,
     pub object_store: Option<Vec<ObjectStoreSettings>>,
+    pub catalog: Option<Vec<CatalogSettings>>,
     pub postgres_bin: Option<Vec<PathBuf>>,
     pub log_filter: Option<String>,
     /// `keep` or `terminate`.
@@ -70,6 +71,7 @@ impl Settings {
             catalog_url: self.catalog_url.or(other.catalog_url),
             allowed_locations: self.allowed_locations.or(other.allowed_locations),
             object_store: self.object_store.or(other.object_store),
+            catalog: self.catalog.or(other.catalog),
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
@@ -93,6 +95,7 @@ pub struct Config {
     pub admin_user: String,
     pub metadata_url: Option<MetadataUrl>,
     pub locations: Policy,
+    pub(crate) outside: OutsideSettings,
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
     pub tls_files: Option<(PathBuf, PathBuf)>,
@@ -112,12 +115,6 @@ impl TryFrom<Settings> for Config {
     type Error = Error;
 
     fn try_from(settings: Settings) -> Result<Self> {
-        if settings.catalog_url.is_some() {
-            return Err(Error::Config(String::from(
-                "catalog_url: an outside Unity Catalog server is not supported; leave it out to use \
-                 the embedded catalog",
-            )));
-        }
         let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
         let data_dir =
             std::path::absolute(&data_dir).map_err(Error::io("resolving", data_dir.display()))?;
@@ -127,6 +124,7 @@ impl TryFrom<Settings> for Config {
                 settings.object_store,
                 &data_dir,
             )?,
+            outside: OutsideSettings::new(settings.catalog_url, settings.catalog)?,
             data_dir,
             http_addr: address("http_addr", settings.http_addr)?.unwrap_or(DEFAULT_HTTP),
             https_addr: address("https_addr", settings.https_addr)?,
@@ -291,7 +289,7 @@ mod tests {
             ("domain = 'a..b'", "domain"),
             ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
             ("tls_cert = '/c'", "tls_key"),
-            ("catalog_url = 'http://x'", "catalog_url"),
+            ("catalog_url = 'x'", "catalog_url"),
         ] {
             let message = config(toml).unwrap_err().to_string();
             assert!(message.contains(field), "{toml}: {message}");

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Settings};
 pub use error::Error;
-pub use stores::ObjectStoreSettings;
+pub use stores::{CatalogSettings, ObjectStoreSettings};
 
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -1,10 +1,11 @@
-//! Which locations may be read, and object stores with their credentials, from the configuration.
+//! From the configuration: which locations may be read, object stores with their credentials, and outside
+//! catalogs.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use lakeport_catalog::{Location, ObjectStore, Policy};
+use lakeport_catalog::{Location, Mount, ObjectStore, Outside, Policy};
 use serde::Deserialize;
 
 use crate::{Error, Result};
@@ -30,6 +31,85 @@ impl fmt::Debug for ObjectStoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObjectStoreSettings").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+/// One `[[catalog]]`: a catalog of an outside Unity Catalog server under a name of ours.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogSettings {
+    pub name: String,
+    pub url: String,
+    /// Its name on that server, if it is another.
+    pub remote_name: Option<String>,
+    /// The environment variable that holds the token for that server.
+    pub token_env: Option<String>,
+    /// Users, service principals and groups who may read its tables, besides administrators.
+    pub readers: Vec<String>,
+}
+
+impl fmt::Debug for CatalogSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CatalogSettings").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Outside catalogs: those with names, and the one that is asked for all others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OutsideSettings {
+    named: Vec<CatalogSettings>,
+    any: Option<CatalogSettings>,
+}
+
+/// The token of `--catalog-url`'s server.
+const CATALOG_TOKEN: &str = "LAKEPORT_CATALOG_TOKEN";
+
+impl OutsideSettings {
+    /// Checks everything that is wrong with them.
+    pub(crate) fn new(url: Option<String>, named: Option<Vec<CatalogSettings>>) -> Result<Self> {
+        let any = url.map(|url| CatalogSettings {
+            url,
+            token_env: std::env::var_os(CATALOG_TOKEN).map(|_| CATALOG_TOKEN.to_owned()),
+            ..CatalogSettings::default()
+        });
+        let settings = Self { named: named.unwrap_or_default(), any };
+        settings.mounts()?;
+        Ok(settings)
+    }
+
+    pub(crate) fn mounts(&self) -> Result<(HashMap<String, Outside>, Option<Outside>)> {
+        let mut named = HashMap::new();
+        for settings in &self.named {
+            lakeport_catalog::check_part("catalog", &settings.name)
+                .map_err(|error| Error::Config(format!("catalog.name: {error}")))?;
+            let outside = outside("catalog.url", settings)?;
+            if named.insert(settings.name.clone(), outside).is_some() {
+                return Err(Error::Config(format!(
+                    "catalog.name: \"{}\" is there twice",
+                    settings.name
+                )));
+            }
+        }
+        let any = self.any.as_ref().map(|settings| outside("catalog_url", settings)).transpose()?;
+        Ok((named, any))
+    }
+}
+
+fn outside(field: &str, settings: &CatalogSettings) -> Result<Outside> {
+    let variable = settings.token_env.as_deref();
+    let token = variable.map(|variable| {
+        std::env::var(variable).map_err(|_| {
+            Error::Config(format!(
+                "catalog.token_env: the environment variable {variable} is not set"
+            ))
+        })
+    });
+    let mount = Mount {
+        remote_name: settings.remote_name.clone(),
+        url: settings.url.clone(),
+        token: token.transpose()?,
+        readers: settings.readers.clone(),
+    };
+    Outside::new(mount).map_err(|problem| Error::Config(format!("{field}: {problem}")))
 }
 
 pub(crate) fn policy(

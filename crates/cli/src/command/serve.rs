@@ -67,6 +67,7 @@ fn settings(args: ServeArgs) -> Settings {
         catalog_url: args.catalog_url,
         allowed_locations: args.allowed_location,
         object_store: None,
+        catalog: None,
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
         sessions_on_revoke: args.sessions_on_revoke,

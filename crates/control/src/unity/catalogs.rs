@@ -24,7 +24,9 @@ impl Control {
         check_part("catalog", &request.name).map_err(|error| Error::invalid("name", error))?;
         let taken =
             || Error::already_exists(format!("catalog \"{}\" already exists", request.name));
-        if self.store.database_catalog(&request.name).await?.is_some() {
+        let elsewhere = self.catalog.is_mounted(&request.name)
+            || self.store.database_catalog(&request.name).await?.is_some();
+        if elsewhere {
             return Err(taken());
         }
         let properties = json(request.properties.as_ref())?;

@@ -6,13 +6,14 @@
 
 use lakeport_engine::{RESERVED_ROLE_PREFIXES, TABLE_OWNER_ROLE, WRITER_ROLE};
 use lakeport_pg::QuotedIdent;
-use lakeport_store::{GrantPlace, UnityGrant};
+use lakeport_store::{GrantPlace, Principal, UnityGrant};
 use tokio_postgres::Row;
 
 use super::mirror::Mirror;
 use super::rights::{
     ALL, CREATE_SCHEMA, CREATE_TABLE, EVERYBODY, MODIFY, SELECT, USE_CATALOG, USE_SCHEMA, Who,
 };
+use crate::instance_roles::plain_role_sql;
 use crate::target::refused;
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ use crate::{Error, Result};
 #[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) add: Vec<(String, String)>,
+    /// Those among them that exist: whom a role may have to be made for.
+    pub(super) principals: Vec<Principal>,
     pub(super) remove: Vec<(String, String)>,
 }
 
@@ -77,14 +80,12 @@ impl Mirror {
                 sql.push_str(&scope.statements(principal, privilege, Direction::Revoke)?);
             }
         }
-        for (principal, privilege) in &change.add {
-            if principal != EVERYBODY && !self.has_role(principal).await? {
-                return Err(Error::precondition(format!(
-                    "\"{principal}\" has no role on instance \"{}\": create it with `lakeport database \
-                     create-database-instance-role` or POST …/instances/{}/roles",
-                    self.instance.name, self.instance.name
-                )));
+        for principal in &change.principals {
+            if !self.has_role(&principal.user_name).await? {
+                sql.push_str(&plain_role_sql(&self.instance, principal)?);
             }
+        }
+        for (principal, privilege) in &change.add {
             sql.push_str(&scope.statements(principal, privilege, Direction::Grant)?);
         }
         sql.push_str("commit;");

@@ -135,11 +135,14 @@ impl Control {
         for wanted in &request.changes {
             let principal = wanted.principal.as_str();
             // A right of somebody who is gone can still be taken away.
-            if !wanted.add.is_empty() && !self.is_principal(principal).await? {
-                return Err(Error::invalid(
-                    "changes.principal",
-                    format!("\"{principal}\" is no user, service principal or group"),
-                ));
+            if !wanted.add.is_empty() && principal != EVERYBODY {
+                let known = self.store.principal(principal).await?.ok_or_else(|| {
+                    let problem = format!("\"{principal}\" is no user, service principal or group");
+                    Error::invalid("changes.principal", problem)
+                })?;
+                if !change.principals.contains(&known) {
+                    change.principals.push(known);
+                }
             }
             for (given, into) in
                 [(&wanted.remove, &mut change.remove), (&wanted.add, &mut change.add)]
@@ -150,10 +153,6 @@ impl Control {
             }
         }
         Ok(change)
-    }
-
-    async fn is_principal(&self, name: &str) -> Result<bool> {
-        Ok(name == EVERYBODY || self.store.principal(name).await?.is_some())
     }
 }
 

@@ -188,6 +188,13 @@ impl Control {
     /// Refuses whoever may not read the table; those who may not know of it are told that it is not there.
     pub(crate) async fn require_select(&self, caller: &Principal, name: &TableName) -> Result<()> {
         let who = self.who(caller).await?;
+        if let Some(readers) = self.catalog.readers(&name.catalog).await? {
+            // Of a catalog that is not ours, the configuration says who reads it.
+            return match who.admin || who.names.iter().any(|name| readers.contains(name)) {
+                true => Ok(()),
+                false => Err(lakeport_catalog::Error::NoSuchTable(name.clone()).into()),
+            };
+        }
         match self.known_table(&who, &name.to_string()).await {
             Ok((_, held)) => require(&held, SELECT, &name.to_string()),
             Err(error) if error.kind() == Kind::NotFound => {
