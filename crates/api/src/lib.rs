@@ -14,8 +14,9 @@ pub mod role;
 pub mod scim;
 pub mod synced_table;
 pub mod unity;
+pub mod unity_grants;
 
-pub use catalog::{DatabaseCatalog, DatabaseCatalogList};
+pub use catalog::{DatabaseCatalog, DatabaseCatalogList, DatabaseTable};
 pub use credential::{
     DatabaseCredential, GenerateCredentialRequest, RequestedClaims, RequestedResource,
 };

@@ -211,6 +211,16 @@ fn check_attributes(instance: &Instance, request: &DatabaseInstanceRole) -> Resu
 }
 
 /// One implicit transaction: the role is there with everything, or not at all.
+/// A plain role for a principal: it may log in, and do what it is granted.
+pub(crate) fn plain_role_sql(instance: &Instance, principal: &Principal) -> Result<String> {
+    check_name(&principal.user_name)?;
+    let request = DatabaseInstanceRole {
+        name: principal.user_name.clone(),
+        ..DatabaseInstanceRole::default()
+    };
+    create_sql(instance, &request, kind_of(principal))
+}
+
 fn create_sql(
     instance: &Instance,
     request: &DatabaseInstanceRole,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lakeport_catalog::Embedded;
+use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
 use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Ready, Subjects};
 use lakeport_engine::local::{LocalEngine, Search};
@@ -71,7 +71,7 @@ pub(crate) async fn boot(
         Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
     let control = Arc::new(Control {
-        catalog: Arc::new(Embedded::new(store.clone())),
+        catalog: Arc::new(open_catalogs(config, &store)?),
         credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,
@@ -116,6 +116,12 @@ fn limits(config: &Config) -> Limits {
         trusted_proxies: config.trusted_proxies.clone(),
         ..Limits::default()
     }
+}
+
+fn open_catalogs(config: &Config, store: &Store) -> Result<Mounted> {
+    let embedded = Embedded::new(store.clone(), config.locations.clone());
+    let (outside, any) = config.outside.mounts()?;
+    Ok(Mounted::new(embedded, config.locations.clone(), outside, any))
 }
 
 /// Where `make setup` puts PostgreSQL: `target/` of the tree that the program or its user is in.

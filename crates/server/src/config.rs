@@ -6,12 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lakeport_catalog::Policy;
 use lakeport_control::SessionsOnRevoke;
 use ipnet::IpNet;
 use jiff::SpanRelativeTo;
 use lakeport_engine::CapacityUnit;
 use serde::Deserialize;
 
+use crate::stores::{self, CatalogSettings, ObjectStoreSettings, OutsideSettings};
 use crate::{Error, Result};
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -34,6 +36,10 @@ pub struct Settings {
     pub admin_user: Option<String>,
     pub metadata_url: Option<String>,
     pub catalog_url: Option<String>,
+    /// Folders and stores that tables may lie in; if it is absent, all but the system's own folders.
+    pub allowed_locations: Option<Vec<String>>,
+    pub object_store: Option<Vec<ObjectStoreSettings>>,
+    pub catalog: Option<Vec<CatalogSettings>>,
     pub postgres_bin: Option<Vec<PathBuf>>,
     pub log_filter: Option<String>,
     /// `keep` or `terminate`.
@@ -75,6 +81,9 @@ impl Settings {
             admin_user: self.admin_user.or(other.admin_user),
             metadata_url: self.metadata_url.or(other.metadata_url),
             catalog_url: self.catalog_url.or(other.catalog_url),
+            allowed_locations: self.allowed_locations.or(other.allowed_locations),
+            object_store: self.object_store.or(other.object_store),
+            catalog: self.catalog.or(other.catalog),
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
@@ -103,6 +112,8 @@ pub struct Config {
     pub unit: CapacityUnit,
     pub admin_user: String,
     pub metadata_url: Option<MetadataUrl>,
+    pub locations: Policy,
+    pub(crate) outside: OutsideSettings,
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
     pub tls_files: Option<(PathBuf, PathBuf)>,
@@ -129,16 +140,17 @@ impl TryFrom<Settings> for Config {
     type Error = Error;
 
     fn try_from(settings: Settings) -> Result<Self> {
-        if settings.catalog_url.is_some() {
-            return Err(Error::Config(String::from(
-                "catalog_url: an outside Unity Catalog server is not supported; leave it out to use \
-                 the embedded catalog",
-            )));
-        }
         let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
+        let data_dir =
+            std::path::absolute(&data_dir).map_err(Error::io("resolving", data_dir.display()))?;
         Ok(Self {
-            data_dir: std::path::absolute(&data_dir)
-                .map_err(Error::io("resolving", data_dir.display()))?,
+            locations: stores::policy(
+                settings.allowed_locations,
+                settings.object_store,
+                &data_dir,
+            )?,
+            outside: OutsideSettings::new(settings.catalog_url, settings.catalog)?,
+            data_dir,
             http_addr: address("http_addr", settings.http_addr)?.unwrap_or(DEFAULT_HTTP),
             https_addr: address("https_addr", settings.https_addr)?,
             pg_addr: settings.pg_addr.as_deref().map(pg_address).transpose()?,
@@ -364,7 +376,7 @@ mod tests {
             ("session_age = '-1h'", "session_age"),
             ("proxy_protocol_from = ['10.0.0.0/8', 'near']", "proxy_protocol_from"),
             ("audit_log_size = '1kB'", "audit_log_size"),
-            ("catalog_url = 'http://x'", "catalog_url"),
+            ("catalog_url = 'x'", "catalog_url"),
         ] {
             let message = config(toml).unwrap_err().to_string();
             assert!(message.contains(field), "{toml}: {message}");

@@ -19,6 +19,7 @@ mod ports;
 mod profile;
 mod rest;
 mod route;
+mod stores;
 mod sync;
 mod tls;
 mod witness;
@@ -42,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Settings};
 pub use error::Error;
+pub use stores::{CatalogSettings, ObjectStoreSettings};
 
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -10,8 +10,7 @@ use lakeport_control::{Control, PrincipalDraft};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine};
 use lakeport_store::{
-    DatabaseCatalogRow, Instance, NewInstance, NewSyncedTable, Principal, PrincipalKind,
-    SyncedTable,
+    Instance, NewInstance, NewSyncedTable, Principal, PrincipalKind, SyncedTable,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -108,15 +107,8 @@ fn new_instance(control: &Control, creator: &Principal) -> NewInstance {
 }
 
 async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
-    let catalog = DatabaseCatalogRow {
-        name: String::from("theirs"),
-        uid: Uuid::new_v4(),
-        instance_uid: instance.uid,
-        instance_name: instance.name.clone(),
-        database_name: String::from("shop"),
-        creator: instance.creator.clone(),
-    };
-    control.store.add_database_catalog(&catalog).await.unwrap();
+    let store = &control.store;
+    store.add_database_catalog("theirs", instance.uid, "shop", &instance.creator).await.unwrap();
     let table = NewSyncedTable {
         name: String::from("theirs.s.t"),
         instance_uid: instance.uid,

@@ -39,6 +39,8 @@ pub(crate) use self::shared::{
 pub(crate) use self::shell::{CompletionsArgs, ManArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+#[cfg(feature = "server")]
+pub(crate) use self::tables::TablesPreviewArgs;
 pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
 
 const EXIT_CODES: &str = "\

@@ -47,6 +47,14 @@ pub(crate) struct ServeArgs {
     /// Unity Catalog server that resolves three-part names [default: the embedded one]
     #[arg(long, env = "LAKEPORT_CATALOG_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) catalog_url: Option<String>,
+    /// Folder or URL that Delta tables may lie in; may be repeated [default: all but the system's]
+    #[arg(
+        long,
+        env = "LAKEPORT_ALLOWED_LOCATIONS",
+        value_name = "LOCATION",
+        value_delimiter = ','
+    )]
+    pub(crate) allowed_location: Option<Vec<String>>,
     /// Directory with PostgreSQL programs, before those found; may be repeated
     #[arg(long, env = "LAKEPORT_POSTGRES_BIN", value_name = "DIR", value_delimiter = ':')]
     pub(crate) postgres_bin: Option<Vec<PathBuf>>,

@@ -15,6 +15,8 @@ mod shell;
 #[cfg(feature = "server")]
 mod sync;
 mod tables;
+#[cfg(feature = "server")]
+mod tables_preview;
 
 use std::process::ExitCode;
 

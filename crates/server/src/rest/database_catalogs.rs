@@ -49,8 +49,8 @@ async fn delete(
 ) -> Result<Json<Value>, ApiError> {
     let needed = Capability::CanManage;
     app.control.authorize_database_catalog(&caller.0, &name, needed).await?;
-    app.control.delete_database_catalog(&name).await?;
-    Ok(Json(json!({})))
+    let message = app.control.delete_database_catalog(&name).await?;
+    Ok(Json(json!({ "message": message })))
 }
 
 /// As the service that clients know: the call exists and does nothing.

@@ -7,6 +7,7 @@ pub(crate) mod auth;
 mod body;
 mod credentials;
 mod database_catalogs;
+mod database_tables;
 pub(crate) mod discovery;
 mod error;
 mod instances;
@@ -27,6 +28,7 @@ mod synced_tables;
 mod tokens;
 mod trail;
 mod unity;
+mod unity_permissions;
 
 use std::sync::Arc;
 
@@ -61,7 +63,9 @@ pub(crate) fn router(app: App, mcp: &Mcp, scheme: &'static str) -> Router {
         .merge(database_catalogs::routes())
         .merge(synced_tables::routes())
         .merge(pipelines::routes())
+        .merge(database_tables::routes())
         .merge(unity::routes())
+        .merge(unity_permissions::routes())
         .merge(permissions::routes())
         .merge(roles::routes())
         .merge(scim::routes())

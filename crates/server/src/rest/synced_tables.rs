@@ -28,7 +28,7 @@ async fn create(
 ) -> Result<Json<SyncedDatabaseTable>, ApiError> {
     let instance = request.database_instance_name.as_deref();
     app.control.authorize_synced_table_target(&caller.0, &request.name, instance).await?;
-    Ok(Json(app.control.create_synced_table(caller.name(), &request).await?))
+    Ok(Json(app.control.create_synced_table(&caller.0, &request).await?))
 }
 
 async fn read(
