@@ -31,7 +31,6 @@ impl Failure {
         Self { kind: Kind::Usage, ..Self::new(message) }
     }
 
-    #[cfg(feature = "server")]
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self { kind: Kind::NotFound, ..Self::new(message) }
     }
@@ -43,6 +42,10 @@ impl Failure {
     /// For `map_err`: what was being done, and what came in between.
     pub(crate) fn while_doing<E: Display>(what: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self::new(format!("{what}: {error}"))
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     pub(crate) fn report(&self) -> ExitCode {

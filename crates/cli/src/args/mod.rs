@@ -2,6 +2,7 @@
 //!
 //! Owns: names, help, defaults. Never: logic.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
@@ -15,6 +16,10 @@ mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::apps::{
+    AddResourceArgs, AppsCommand, CreateAppArgs, DeployArgs, ListDeploymentsArgs,
+    RemoveResourceArgs, RunAppArgs, UpdateAppArgs,
+};
 pub(crate) use self::auth::AuthCommand;
 pub(crate) use self::connection::{ConnectionArgs, ConnectionStringArgs, PsqlArgs};
 pub(crate) use self::database::{
@@ -93,6 +98,9 @@ pub(crate) enum ClientCommand {
     /// Instances, in short words
     #[command(subcommand)]
     Instance(ShortInstanceCommand),
+    /// Apps: their identity, what they may use, and running them
+    #[command(subcommand)]
+    Apps(Box<AppsCommand>),
     /// Ways to log in
     #[command(subcommand)]
     Auth(AuthCommand),

@@ -2,6 +2,7 @@
 //!
 //! Owns: which runtime a command runs on. Never: parsing.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
@@ -53,6 +54,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
     match command {
         ClientCommand::Database(command) => database::run(context, *command).await.map(done),
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
+        ClientCommand::Apps(command) => apps::run(context, *command).await.map(done),
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
         ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
         ClientCommand::Psql(args) => connection::psql::run(context, args).await,
