@@ -9,7 +9,9 @@ pub mod credential;
 pub mod error;
 pub mod instance;
 pub mod login;
+pub mod permission;
 pub mod pipeline;
+pub mod role;
 pub mod scim;
 pub mod synced_table;
 pub mod unity;
@@ -21,6 +23,9 @@ pub use credential::{
 pub use error::{ErrorBody, ErrorCode};
 pub use instance::{
     CustomTag, DatabaseInstance, DatabaseInstanceList, DatabaseInstanceRef, InstanceState,
+};
+pub use role::{
+    DatabaseInstanceRole, DatabaseInstanceRoleList, IdentityType, MembershipRole, RoleAttributes,
 };
 pub use synced_table::{
     NewPipelineSpec, SyncedDatabaseTable, SyncedDatabaseTableList, SyncedTableSpec,

@@ -19,7 +19,7 @@ use crate::hello::{self, Client, Hello};
 use crate::limits::Place;
 use crate::login::{self, Known};
 use crate::relay::{self, End, Traffic};
-use crate::sessions::Session;
+use crate::sessions::{Opened, Session};
 use crate::upstream::{self, Upstream};
 
 pub(crate) async fn run(
@@ -112,7 +112,14 @@ impl Attempt<'_> {
         let secret_length = client.startup.cancel_secret_length();
         let issue = |target| self.gateway.cancels.issue(target, secret_length);
         let key = upstream.target.clone().map(issue).transpose()?;
-        let session = self.gateway.sessions.open(self.id, &instance.uid);
+        let session = self.gateway.sessions.open(
+            self.id,
+            &Opened {
+                uid: instance.uid.clone(),
+                subject: known.identity.as_ref().map(|i| i.subject.clone()).unwrap_or_default(),
+                role: client.startup.user.clone(),
+            },
+        );
         Ok(Admitted { upstream, key, session })
     }
 

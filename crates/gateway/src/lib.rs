@@ -29,6 +29,7 @@ pub use route::{
     AuthFailure, Authenticate, Backend, BackendFailure, Identity, Instance, Route, RouteFailure,
     Selector,
 };
+pub use sessions::Opened;
 pub use tls::tls_config;
 
 use std::sync::Arc;
@@ -101,5 +102,15 @@ impl Gateway {
     /// Ends the open sessions of one instance with FATAL 57P01; returns how many there were.
     pub fn close_sessions(&self, uid: &str) -> usize {
         self.sessions.close(uid)
+    }
+
+    /// Whose sessions are open, each once.
+    pub fn open_sessions(&self) -> Vec<Opened> {
+        self.sessions.list()
+    }
+
+    /// Ends one principal's sessions as one role on one instance with FATAL 57P01.
+    pub fn close_sessions_of(&self, whose: &Opened) -> usize {
+        self.sessions.close_of(whose)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It knows their instance and how to tell them to stop; the sockets belong to their tasks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,16 @@ pub(crate) struct Sessions {
     open: Arc<Mutex<HashMap<u64, Open>>>,
 }
 
+/// Whose a session is: the token's subject, as one role on one instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Opened {
+    pub uid: String,
+    pub subject: String,
+    pub role: String,
+}
+
 struct Open {
-    uid: String,
+    whose: Opened,
     closing: CancellationToken,
 }
 
@@ -35,9 +43,9 @@ impl Sessions {
         Self { all, open: Arc::default() }
     }
 
-    pub(crate) fn open(&self, id: u64, uid: &str) -> Session {
+    pub(crate) fn open(&self, id: u64, whose: &Opened) -> Session {
         let closing = self.all.child_token();
-        let entry = Open { uid: uid.to_owned(), closing: closing.clone() };
+        let entry = Open { whose: whose.clone(), closing: closing.clone() };
         locked(&self.open).insert(id, entry);
         Session { id, closing, open: self.open.clone() }
     }
@@ -46,9 +54,22 @@ impl Sessions {
         locked(&self.open).len()
     }
 
+    /// Whose sessions are open, each once.
+    pub(crate) fn list(&self) -> Vec<Opened> {
+        let all: HashSet<_> =
+            locked(&self.open).values().map(|session| session.whose.clone()).collect();
+        all.into_iter().collect()
+    }
+
+    pub(crate) fn close_of(&self, whose: &Opened) -> usize {
+        let open = locked(&self.open);
+        let theirs = open.values().filter(|session| session.whose == *whose);
+        theirs.inspect(|session| session.closing.cancel()).count()
+    }
+
     pub(crate) fn close(&self, uid: &str) -> usize {
         let open = locked(&self.open);
-        let of_instance = open.values().filter(|session| session.uid == uid);
+        let of_instance = open.values().filter(|session| session.whose.uid == uid);
         of_instance.inspect(|session| session.closing.cancel()).count()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lakeport_catalog::Embedded;
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, Ready, Subjects};
+use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Ready, Subjects};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits};
@@ -77,6 +77,8 @@ pub(crate) async fn boot(
         owner: Uuid::new_v4(),
         progress: Progress::default(),
         ready: Ready::default(),
+        published: PublishedIdentities::default(),
+        sessions_on_revoke: config.sessions_on_revoke,
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),

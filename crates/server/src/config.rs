@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use lakeport_control::SessionsOnRevoke;
 use lakeport_engine::CapacityUnit;
 use serde::Deserialize;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub catalog_url: Option<String>,
     pub postgres_bin: Option<Vec<PathBuf>>,
     pub log_filter: Option<String>,
+    /// `keep` or `terminate`.
+    pub sessions_on_revoke: Option<String>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -62,6 +65,7 @@ impl Settings {
             catalog_url: self.catalog_url.or(other.catalog_url),
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
+            sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
         }
@@ -82,6 +86,7 @@ pub struct Config {
     pub admin_user: String,
     pub metadata_url: Option<MetadataUrl>,
     pub postgres_bin: Vec<PathBuf>,
+    pub sessions_on_revoke: SessionsOnRevoke,
     pub tls_files: Option<(PathBuf, PathBuf)>,
 }
 
@@ -119,6 +124,7 @@ impl TryFrom<Settings> for Config {
             admin_user: admin_user(settings.admin_user)?,
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
+            sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
         })
     }
@@ -211,6 +217,16 @@ fn admin_user(name: Option<String>) -> Result<String> {
     ))
 }
 
+fn sessions_on_revoke(text: Option<&str>) -> Result<SessionsOnRevoke> {
+    match text {
+        None | Some("keep") => Ok(SessionsOnRevoke::Keep),
+        Some("terminate") => Ok(SessionsOnRevoke::Terminate),
+        Some(other) => {
+            Err(bad("sessions_on_revoke", format!("\"{other}\" is not one of keep, terminate")))
+        }
+    }
+}
+
 fn metadata_url(text: String) -> Result<MetadataUrl> {
     // The parser's error may quote the text, and with it a password.
     text.parse().map(MetadataUrl).map_err(|_| {
@@ -259,6 +275,7 @@ mod tests {
             ("admin_user = 'lakeport_admin'", "admin_user"),
             ("admin_user = 'a b'", "admin_user"),
             ("domain = 'a..b'", "domain"),
+            ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
             ("tls_cert = '/c'", "tls_key"),
             ("catalog_url = 'http://x'", "catalog_url"),
         ] {

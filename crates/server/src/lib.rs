@@ -17,6 +17,8 @@ mod rest;
 mod route;
 mod sync;
 mod tls;
+#[cfg(test)]
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -58,7 +58,7 @@ pub struct DatabaseCatalogRow {
     pub creator: String,
 }
 
-const COLUMNS: &str = "uid, name, node_id, creator, created_at, pg_version, spec, generation, \
+pub(crate) const COLUMNS: &str = "uid, name, node_id, creator, created_at, pg_version, spec, generation, \
                        deleted_at, state, message, observed_generation, address, attempts";
 
 impl From<&Row> for Instance {
@@ -83,15 +83,24 @@ impl From<&Row> for Instance {
 }
 
 impl Store {
-    /// Refused by the constraint `instances_name_key` if the name is taken.
+    /// Adds the instance, which its creator may manage. Refused by the constraint
+    /// `instances_name_key` if the name is taken.
     pub async fn add_instance(&self, new: &NewInstance) -> Result<Instance> {
         let row = self
             .connection()
             .await?
             .query_one(
                 &format!(
-                    "insert into instances (uid, name, node_id, creator, pg_version, spec, state)
-                     values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
+                    "with made as (
+                         insert into instances
+                             (uid, name, node_id, creator, pg_version, spec, state)
+                         values ($1, $2, $3, $4, $5, $6, $7) returning *
+                     ), given as (
+                         insert into instance_permissions (instance_uid, principal_id, level)
+                         select m.uid, p.id, 'CAN_MANAGE'
+                         from made m join principals p on p.user_name = m.creator
+                     )
+                     select {COLUMNS} from made"
                 ),
                 &[
                     &new.uid,
@@ -148,20 +157,6 @@ impl Store {
     }
 
     /// Every instance of one data directory.
-    /// The uids of all instances, or of those that one principal has made.
-    pub async fn instance_uids(&self, creator: Option<&str>) -> Result<Vec<Uuid>> {
-        let rows = self
-            .connection()
-            .await?
-            .query(
-                "select uid from instances
-                 where deleted_at is null and ($1::text is null or creator = $1)",
-                &[&creator],
-            )
-            .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
     pub async fn instances_of_node(&self, node: Uuid) -> Result<Vec<Instance>> {
         let rows = self
             .connection()

@@ -10,6 +10,7 @@ mod instances;
 mod lease;
 mod logins;
 mod migrate;
+mod permissions;
 mod principals;
 mod settings;
 mod synced_tables;
@@ -26,6 +27,7 @@ pub use error::Error;
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};
+pub use permissions::{Permission, Subject};
 pub use principals::{
     Comparison, Membership, Principal, PrincipalField, PrincipalFilter, PrincipalKind,
     PrincipalQuery, PrincipalSpec,

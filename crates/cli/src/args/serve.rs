@@ -56,6 +56,9 @@ pub(crate) struct ServeArgs {
     /// PEM file with the key of that certificate
     #[arg(long, env = "LAKEPORT_TLS_KEY", value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Open sessions of who loses the right to log in: keep or terminate [default: keep]
+    #[arg(long, env = "LAKEPORT_SESSIONS_ON_REVOKE", value_name = "POLICY")]
+    pub(crate) sessions_on_revoke: Option<String>,
     /// What to log, such as info or lakeport_gateway=debug
     #[arg(long, env = "LAKEPORT_LOG_FILTER", value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,

@@ -67,6 +67,7 @@ fn settings(args: ServeArgs) -> Settings {
         catalog_url: args.catalog_url,
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
+        sessions_on_revoke: args.sessions_on_revoke,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
     }

@@ -22,7 +22,7 @@ impl Caller {
     }
 }
 
-/// Lets a request pass with a valid token only.
+/// Lets a request pass with a valid token only. What its owner may do, each handler asks the authorizer.
 pub(crate) async fn require_token(
     State(app): State<App>,
     mut request: Request,
@@ -47,15 +47,6 @@ pub(crate) async fn require_token(
         ),
         Err(error) => ApiError::from(error).into_response(),
     }
-}
-
-/// Lets members of `admins` pass.
-pub(crate) async fn require_admin(caller: Caller, request: Request, next: Next) -> Response {
-    if caller.0.is_admin {
-        return next.run(request).await;
-    }
-    let message = "Only members of the group \"admins\" may do this.";
-    ApiError::new(ErrorCode::PermissionDenied, message).into_response()
 }
 
 fn unauthenticated(message: &str) -> Response {

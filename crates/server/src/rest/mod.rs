@@ -11,9 +11,13 @@ pub(crate) mod discovery;
 mod error;
 mod instances;
 mod login_links;
+mod permissions;
 mod pipelines;
 mod query;
+#[cfg(test)]
+mod refusals;
 mod request_id;
+mod roles;
 mod scim;
 mod service_secrets;
 mod signing_keys;
@@ -40,16 +44,15 @@ pub(crate) struct App {
 
 /// The whole API, as served under `scheme`.
 pub(crate) fn router(app: App, scheme: &'static str) -> Router {
-    // Resources that do not ask who the caller is are for administrators.
-    let administered = Router::new()
+    let authenticated = Router::new()
         .merge(instances::routes())
         .merge(credentials::routes())
         .merge(database_catalogs::routes())
         .merge(synced_tables::routes())
         .merge(pipelines::routes())
         .merge(unity::routes())
-        .layer(from_fn(auth::require_admin));
-    let authenticated = administered
+        .merge(permissions::routes())
+        .merge(roles::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(service_secrets::routes())

@@ -1,4 +1,5 @@
-//! `/api/2.1/unity-catalog`: catalogs, schemas and external Delta tables.
+//! `/api/2.1/unity-catalog`: catalogs, schemas and external Delta tables. Everybody reads them;
+//! registering and removing is for administrators.
 
 use axum::extract::{Path, State};
 use axum::routing::get;
@@ -33,6 +34,7 @@ async fn create_catalog(
     caller: Caller,
     Body(request): Body<CatalogInfo>,
 ) -> Result<Json<CatalogInfo>, ApiError> {
+    app.control.authorize_admin(&caller.0)?;
     Ok(Json(app.control.create_unity_catalog(caller.name(), &request).await?))
 }
 
@@ -59,9 +61,11 @@ struct Force {
 
 async fn delete_catalog(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
     Query(query): Query<Force>,
 ) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_admin(&caller.0)?;
     app.control.delete_unity_catalog(&name, query.force.unwrap_or_default()).await?;
     Ok(Json(json!({})))
 }
@@ -71,6 +75,7 @@ async fn create_schema(
     caller: Caller,
     Body(request): Body<SchemaInfo>,
 ) -> Result<Json<SchemaInfo>, ApiError> {
+    app.control.authorize_admin(&caller.0)?;
     Ok(Json(app.control.create_unity_schema(caller.name(), &request).await?))
 }
 
@@ -100,8 +105,10 @@ async fn list_schemas(
 
 async fn delete_schema(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_admin(&caller.0)?;
     app.control.delete_unity_schema(&name).await?;
     Ok(Json(json!({})))
 }
@@ -111,6 +118,7 @@ async fn create_table(
     caller: Caller,
     Body(request): Body<TableInfo>,
 ) -> Result<Json<TableInfo>, ApiError> {
+    app.control.authorize_admin(&caller.0)?;
     Ok(Json(app.control.create_unity_table(caller.name(), &request).await?))
 }
 
@@ -150,8 +158,10 @@ async fn list_tables(
 
 async fn delete_table(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_admin(&caller.0)?;
     app.control.delete_unity_table(&name).await?;
     Ok(Json(json!({})))
 }
