@@ -4,15 +4,19 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lakeport_control::SessionsOnRevoke;
 use lakeport_engine::CapacityUnit;
+use lakeport_identity::MAX_TOKEN_LIFETIME;
 use serde::Deserialize;
 
 use crate::{Error, Result};
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_PG_PORT: u16 = 5432;
+/// Below it, a client would do little else but fetch tokens.
+const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(10);
 const DEFAULT_ADMIN: &str = "admin@lakeport.local";
 
 /// What can be set. The names are those of the flags, with underscores.
@@ -35,6 +39,9 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// `keep` or `terminate`.
     pub sessions_on_revoke: Option<String>,
+    pub app_public_schema: Option<bool>,
+    /// How long new access tokens and database credentials live, such as `10m`.
+    pub token_lifetime: Option<String>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -66,6 +73,8 @@ impl Settings {
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
+            app_public_schema: self.app_public_schema.or(other.app_public_schema),
+            token_lifetime: self.token_lifetime.or(other.token_lifetime),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
         }
@@ -87,6 +96,8 @@ pub struct Config {
     pub metadata_url: Option<MetadataUrl>,
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
+    pub app_public_schema: bool,
+    pub token_lifetime: Duration,
     pub tls_files: Option<(PathBuf, PathBuf)>,
 }
 
@@ -125,6 +136,8 @@ impl TryFrom<Settings> for Config {
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
+            app_public_schema: settings.app_public_schema.unwrap_or_default(),
+            token_lifetime: token_lifetime(settings.token_lifetime.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
         })
     }
@@ -217,6 +230,15 @@ fn admin_user(name: Option<String>) -> Result<String> {
     ))
 }
 
+fn token_lifetime(text: Option<&str>) -> Result<Duration> {
+    let Some(text) = text else { return Ok(MAX_TOKEN_LIFETIME) };
+    let signed = text.parse::<jiff::SignedDuration>().ok();
+    signed
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .filter(|lifetime| (MIN_TOKEN_LIFETIME..=MAX_TOKEN_LIFETIME).contains(lifetime))
+        .ok_or_else(|| bad("token_lifetime", format!("\"{text}\" is not between 10s and 1h")))
+}
+
 fn sessions_on_revoke(text: Option<&str>) -> Result<SessionsOnRevoke> {
     match text {
         None | Some("keep") => Ok(SessionsOnRevoke::Keep),
@@ -276,6 +298,8 @@ mod tests {
             ("admin_user = 'a b'", "admin_user"),
             ("domain = 'a..b'", "domain"),
             ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
+            ("token_lifetime = '2h'", "token_lifetime"),
+            ("token_lifetime = 'soon'", "token_lifetime"),
             ("tls_cert = '/c'", "tls_key"),
             ("catalog_url = 'http://x'", "catalog_url"),
         ] {

@@ -9,7 +9,7 @@ use lakeport_control::{Control, PrincipalDraft};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine};
 use lakeport_store::{
-    DatabaseCatalogRow, Instance, NewInstance, NewSyncedTable, Principal, PrincipalKind,
+    DatabaseCatalogRow, Instance, NewApp, NewInstance, NewSyncedTable, Principal, PrincipalKind,
     SyncedTable,
 };
 use serde_json::json;
@@ -91,6 +91,18 @@ fn new_instance(control: &Control, creator: &Principal) -> NewInstance {
     }
 }
 
+fn new_app(instance: &Instance) -> NewApp {
+    NewApp {
+        id: Uuid::new_v4(),
+        name: String::from("theirs"),
+        creator: instance.creator.clone(),
+        spec: json!({}),
+        stopped: false,
+        client_id: Uuid::new_v4(),
+        principal_name: String::from("app theirs"),
+    }
+}
+
 async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
     let catalog = DatabaseCatalogRow {
         name: String::from("theirs"),
@@ -101,6 +113,7 @@ async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
         creator: instance.creator.clone(),
     };
     control.store.add_database_catalog(&catalog).await.unwrap();
+    control.store.add_app(&new_app(instance), &[]).await.unwrap();
     let table = NewSyncedTable {
         name: String::from("theirs.s.t"),
         instance_uid: instance.uid,

@@ -68,6 +68,8 @@ fn settings(args: ServeArgs) -> Settings {
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
         sessions_on_revoke: args.sessions_on_revoke,
+        app_public_schema: args.app_public_schema,
+        token_lifetime: args.token_lifetime,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
     }

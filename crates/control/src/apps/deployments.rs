@@ -30,9 +30,10 @@ impl Control {
         let request = self.checked(&app, request).await?;
         let (state, message) = match self.present_run(&app).await? {
             Some(_) => (IN_PROGRESS, String::from("the app is being started")),
-            None => {
-                (SUCCEEDED, format!("it is what `lakeport apps run {name}` runs when it is started"))
-            }
+            None => (
+                SUCCEEDED,
+                format!("it is what `lakeport apps run {name}` runs when it is started"),
+            ),
         };
         let new = NewDeployment {
             id: Uuid::new_v4(),

@@ -70,9 +70,12 @@ impl Control {
         if grant.wanted {
             return self.grant_to_app(app, &instance, &grant.database_name).await;
         }
-        let still_there =
-            all.iter().any(|other| other.wanted && other.instance_uid == instance.uid);
-        self.revoke_from_app(app, &instance, &grant.database_name, still_there).await
+        let others: Vec<_> = all
+            .iter()
+            .filter(|other| other.wanted && other.instance_uid == instance.uid)
+            .map(|other| other.database_name.as_str())
+            .collect();
+        self.revoke_from_app(app, &instance, &grant.database_name, &others).await
     }
 
     async fn grant_to_app(&self, app: &App, instance: &Instance, database: &str) -> Result<()> {
@@ -111,16 +114,21 @@ impl Control {
         app: &App,
         instance: &Instance,
         database: &str,
-        still_there: bool,
+        others: &[&str],
     ) -> Result<()> {
-        let role = app.client_id.to_string();
-        if still_there {
-            if !self.has_database(instance, database).await? {
-                return Ok(());
-            }
-            return self.empty_role(instance, database, &role, &instance.creator).await;
+        let (role, heir) = (app.client_id.to_string(), &instance.creator);
+        if others.is_empty() {
+            self.store.close_instance_to(instance.uid, app.principal_id).await?;
+            self.rights_changed().await;
+            return self.delete_instance_role(instance, &role, true, Some(heir)).await;
         }
-        self.store.close_instance_to(instance.uid, app.principal_id).await?;
-        self.delete_instance_role(instance, &role, true, Some(&instance.creator)).await
+        if self.has_database(instance, database).await? {
+            self.empty_role(instance, database, &role, heir).await?;
+            // Rights on databases belong to none of them: those on the others went too.
+            for other in others {
+                self.grant_to_app(app, instance, other).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -138,18 +138,11 @@ impl Control {
     pub async fn delete_app(&self, caller: &Principal, name: &str) -> Result<App> {
         let app = self.authorize_app(caller, name).await?;
         self.store.mark_app_deleted(&app).await?;
-        self.subjects.forget();
+        self.rights_changed().await;
         let deleting = self.authorize_app(caller, name).await?;
         let answer = self.app_to_wire(&deleting).await?;
         self.settle_app(app.id).await;
         Ok(answer)
-    }
-
-    /// An app is its maker's and the administrators'; for others it does not exist.
-    pub(crate) async fn authorize_app(&self, caller: &Principal, name: &str) -> Result<Row> {
-        let app = self.store.app(name).await?;
-        app.filter(|app| caller.is_admin || app.creator == caller.user_name)
-            .ok_or_else(|| Error::not_found("app", name))
     }
 
     async fn living_app(&self, caller: &Principal, name: &str) -> Result<Row> {

@@ -34,11 +34,7 @@ impl Control {
         let (secret, info) = oauth::make_secret(&self.store, &identity, None).await?;
         let run = Uuid::new_v4();
         self.store.begin_app_run(app.id, run, info.id).await?;
-        Ok(AppRun {
-            run_id: run.to_string(),
-            client_id,
-            client_secret: secret.expose().to_owned(),
-        })
+        Ok(AppRun { run_id: run.to_string(), client_id, client_secret: secret.expose().to_owned() })
     }
 
     /// What the run has to tell, against what it is to do next.

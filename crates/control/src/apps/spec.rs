@@ -57,14 +57,7 @@ pub(super) fn updated(before: &AppFields, request: &App, mask: Option<&str>) -> 
             }
         )*};
     }
-    take!(
-        budget_policy_id,
-        compute_size,
-        description,
-        resources,
-        usage_policy_id,
-        user_api_scopes
-    );
+    take!(budget_policy_id, compute_size, description, resources, usage_policy_id, user_api_scopes);
     Ok(after)
 }
 
@@ -199,8 +192,8 @@ mod tests {
 
     #[test]
     fn a_mask_says_what_is_set_and_what_is_cleared() {
-        let before = from_request(&app(json!({"description": "a", "resources": [database("x")]})))
-            .unwrap();
+        let before =
+            from_request(&app(json!({"description": "a", "resources": [database("x")]}))).unwrap();
         let only_text = app(json!({"description": "b"}));
         let kept = updated(&before, &only_text, None).unwrap();
         assert_eq!((kept.description.as_deref(), &kept.resources), (Some("b"), &before.resources));
