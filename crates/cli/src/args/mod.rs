@@ -8,6 +8,7 @@ mod connection;
 mod database;
 mod instance;
 mod keys;
+mod models;
 mod serve;
 mod shared;
 #[cfg(feature = "server")]
@@ -29,6 +30,7 @@ pub(crate) use self::database::{
 };
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
+pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -104,6 +106,9 @@ pub(crate) enum ClientCommand {
     /// Ways to log in
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Models that use databases
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Keys of the server
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -8,6 +8,7 @@ mod connection;
 mod database;
 mod instance;
 mod keys;
+mod models;
 #[cfg(feature = "server")]
 mod serve;
 #[cfg(feature = "server")]
@@ -56,6 +57,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
         ClientCommand::Apps(command) => apps::run(context, *command).await.map(done),
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
+        ClientCommand::Models(command) => models::run(context, command).await.map(done),
         ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
         ClientCommand::Psql(args) => connection::psql::run(context, args).await,
         ClientCommand::ConnectionString(args) => {

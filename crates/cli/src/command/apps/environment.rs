@@ -8,29 +8,8 @@ use std::path::Path;
 
 use lakeport_api::app::{AppRun, AppRunOrders, AppVariable};
 
+use crate::child::inherited;
 use crate::failure::Failure;
-
-/// What a process needs of the machine it runs on. The caller's tokens and profiles are not among it.
-const INHERITED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "TZ",
-    "TMPDIR",
-    "TERM",
-    "VIRTUAL_ENV",
-    "PYTHONPATH",
-    "PYTHONUNBUFFERED",
-    "NODE_PATH",
-    "LD_LIBRARY_PATH",
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "NO_PROXY",
-    "no_proxy",
-];
 
 /// Where an app listens, and where its platform is.
 pub(super) struct Surroundings<'a> {
@@ -46,10 +25,7 @@ pub(super) fn compose(
     around: &Surroundings<'_>,
     variables: &[AppVariable],
 ) -> Result<BTreeMap<OsString, OsString>, Failure> {
-    let mut environment: BTreeMap<OsString, OsString> = INHERITED
-        .iter()
-        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
-        .collect();
+    let mut environment = inherited();
     let mut set = |name: &str, value: &str| environment.insert(name.into(), value.into());
     for (name, value) in &orders.environment {
         set(name, value);

@@ -3,7 +3,6 @@
 mod deploy;
 mod environment;
 mod manifest;
-mod process;
 mod resource;
 mod run;
 

@@ -9,14 +9,12 @@ use std::time::{Duration, Instant};
 
 use lakeport_api::app::{AppDeployment, AppRun, AppRunOrders, AppRunReport, DeploymentReport};
 use lakeport_client::{Client, Error};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::deploy::folder;
 use super::environment::{Surroundings, compose, fill_port};
 use super::manifest::Manifest;
-use super::process::{Process, Seen, listens};
 use crate::args::RunAppArgs;
+use crate::child::{Process, Seen, free_port, until_signal};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -61,31 +59,6 @@ async fn deploy(client: &Client, app: &str, source: Option<String>) -> Result<()
     let body = AppDeployment { source_code_path: Some(source), ..AppDeployment::default() };
     client.deploy_app(app, &body).await?;
     Ok(())
-}
-
-/// Somebody else's listener would be taken for the app.
-async fn free_port(port: u16) -> Result<u16, Failure> {
-    let taken = |why: &dyn std::fmt::Display| {
-        Failure::new(format!("port {port} cannot be had for the app: {why}"))
-            .hint("choose another with --port; 0 picks a free one")
-    };
-    if port != 0 && listens(port).await {
-        return Err(taken(&"another program listens on it"));
-    }
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| taken(&error))?;
-    let address = listener.local_addr().map_err(|error| taken(&error))?;
-    Ok(address.port())
-}
-
-async fn until_signal(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let listen = |kind| signal(kind).map_err(Failure::while_doing("listen for signals"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    tokio::select! {
-        ended = work => ended,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    }
 }
 
 /// A deployment's process.

@@ -1,6 +1,6 @@
 //! One process that serves: started in a group of its own, watched until it listens, ended as a group.
 //!
-//! Owns: its life. Never: when it is to be started again.
+//! Owns: its life, and what it inherits. Never: when it is to be started again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,8 +10,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use crate::failure::Failure;
@@ -19,6 +20,28 @@ use crate::failure::Failure;
 /// The platform gives as much between its two signals.
 const GRACE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_millis(200);
+
+/// What a process needs of the machine it runs on. The caller's tokens and profiles are not among it.
+const INHERITED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "TERM",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONUNBUFFERED",
+    "NODE_PATH",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "NO_PROXY",
+    "no_proxy",
+];
 
 pub(crate) struct Process {
     child: Child,
@@ -91,6 +114,39 @@ impl Process {
     }
 }
 
+/// The part of this program's environment that goes on.
+pub(crate) fn inherited() -> BTreeMap<OsString, OsString> {
+    let here = |name: &&str| Some((OsString::from(name), std::env::var_os(name)?));
+    INHERITED.iter().filter_map(here).collect()
+}
+
+/// Somebody else's listener would be taken for the app.
+pub(crate) async fn free_port(port: u16) -> Result<u16, Failure> {
+    let taken = |why: &dyn std::fmt::Display| {
+        Failure::new(format!("port {port} cannot be had: {why}"))
+            .hint("choose another with --port; 0 picks a free one")
+    };
+    if port != 0 && listens(port).await {
+        return Err(taken(&"another program listens on it"));
+    }
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| taken(&error))?;
+    let address = listener.local_addr().map_err(|error| taken(&error))?;
+    Ok(address.port())
+}
+
+pub(crate) async fn until_signal(
+    work: impl Future<Output = Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let listen = |kind| signal(kind).map_err(Failure::while_doing("listen for signals"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    tokio::select! {
+        ended = work => ended,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
 fn describe(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
@@ -101,7 +157,7 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// Whether anybody answers on the port of this machine.
-pub(crate) async fn listens(port: u16) -> bool {
+async fn listens(port: u16) -> bool {
     let addresses =
         [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), (Ipv6Addr::LOCALHOST, port).into()];
     for address in addresses {
