@@ -90,7 +90,7 @@ def test_apps_of_four_frameworks(brief_server: Server, tmp_path: Path) -> None:
                 *("--resource-name", "lakebase", "--database-instance", "shop"),
             )
             assert added.returncode == 0, added.stderr
-            runners[framework] = Runner(
+            runners[framework] = Runner.of_app(
                 brief_server, tmp_path / f"{name}.log", name, "--source", str(source), venv="apps"
             )
         for framework, runner in runners.items():
@@ -205,7 +205,7 @@ class Runs:
 
     def __call__(self, *arguments: str) -> Runner:
         log = self.tmp_path / f"run{len(self.all)}.log"
-        self.all.append(Runner(self.server, log, self.app, *arguments, venv="kit"))
+        self.all.append(Runner.of_app(self.server, log, self.app, *arguments, venv="kit"))
         return self.all[-1]
 
 

@@ -1,4 +1,4 @@
-"""Runs apps with `lakeport apps run`, as a developer does in a terminal."""
+"""Runs apps and models with `lakeport`, as a developer does in a terminal."""
 
 import re
 import signal
@@ -15,7 +15,11 @@ PACKAGES = REPO / "target" / "clients" / "node" / "node_modules"
 
 
 class Runner:
-    """One `lakeport apps run` and the app below it."""
+    """One `lakeport …` that runs, and the process below it."""
+
+    @classmethod
+    def of_app(cls, server: Server, log: Path, name: str, *arguments: str, venv: str) -> "Runner":
+        return cls(server, log, name, "apps", "run", name, "--port", "0", *arguments, venv=venv)
 
     def __init__(self, server: Server, log: Path, name: str, *arguments: str, venv: str) -> None:
         self.name = name
@@ -29,7 +33,7 @@ class Runner:
         }
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [binary(), "apps", "run", name, "--port", "0", *arguments],
+                [binary(), *arguments],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
