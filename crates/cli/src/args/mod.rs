@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::apps::{
     AddResourceArgs, AppsCommand, CreateAppArgs, DeployArgs, ListDeploymentsArgs,
-    RemoveResourceArgs, RunAppArgs, UpdateAppArgs,
+    RemoveResourceArgs, ResourceType, RunAppArgs, UpdateAppArgs,
 };
 pub(crate) use self::auth::AuthCommand;
 pub(crate) use self::connection::{ConnectionArgs, ConnectionStringArgs, PsqlArgs};

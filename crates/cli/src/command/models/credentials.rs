@@ -100,7 +100,7 @@ impl Credentials {
         let doing = || Failure::while_doing(format!("write {name}"));
         let mut file = NamedTempFile::new_in(&self.folder).map_err(doing())?;
         file.write_all(text.as_bytes()).map_err(doing())?;
-        file.persist(self.folder.join(name)).map_err(doing())?;
+        file.persist(self.folder.join(name)).map_err(|error| doing()(error.error))?;
         Ok(())
     }
 }
