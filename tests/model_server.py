@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         try:
             workspace = on_behalf_of_user() if self.path == "/user" else WorkspaceClient()
-            status, answer = 200, {"user": login(workspace), "auth": workspace.config.auth_type}
+            status, answer = 200, {"user": login(workspace)}
         except Exception:  # noqa: BLE001 - shown to the test
             status, answer = 500, {"error": traceback.format_exc()}
         self.send_response(status)

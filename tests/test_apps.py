@@ -1,4 +1,4 @@
-"""Apps through the API: their states as the SDK polls them, their identity, their rights in databases."""
+"""Apps through the API: states as the SDK polls them, identity, rights in databases."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +29,7 @@ from kit.waiting import eventually
 APPS = "/api/2.0/apps"
 RUNS = "/api/2.0/lakeport/apps"
 DATABASE = "databricks_postgres"
+PASSWORD = "a long enough password"
 
 
 def resource(instance: str, database: str = DATABASE, key: str = "lakebase") -> dict[str, Any]:
@@ -78,7 +79,7 @@ def login_of(api: Api, app: dict[str, Any], host: str, dbname: str = DATABASE) -
     return Login(host, run["client_id"], token_of(api, run), dbname)
 
 
-# --- The SDK's own way -----------------------------------------------------------------------------
+# --- The SDK's own way ----------------------------------------------------------------------------
 
 
 def test_life_through_the_sdk(workspace: WorkspaceClient, instance: dict[str, Any]) -> None:
@@ -170,7 +171,7 @@ def test_a_name_is_taken_once(api: Api) -> None:
         assert api.send("DELETE", identity).status_code == 400
 
 
-# --- Rights in databases ---------------------------------------------------------------------------
+# --- Rights in databases --------------------------------------------------------------------------
 
 
 def test_an_app_connects_and_creates(api: Api, instance: dict[str, Any]) -> None:
@@ -279,12 +280,14 @@ def test_public_schema_by_setting() -> None:
         server.close()
 
 
-# --- Who may -----------------------------------------------------------------------------------------
+# --- Who may --------------------------------------------------------------------------------------
 
 
 def test_an_app_needs_who_manages_the_instance(api: Api, instance: dict[str, Any]) -> None:
-    with principal(api, "Users", userName=f"{unique('u')}@x.y") as user:
-        theirs = user_api(api, user)
+    person = {"userName": f"{unique('u')}@x.y", "password": PASSWORD}
+    with principal(api, "Users", **person) as user:
+        tokens = Flow(api.url).tokens(user["userName"], PASSWORD)
+        theirs = Api(api.url, tokens["access_token"])
         body = {"name": unique("app"), "resources": [resource(instance["name"])]}
         theirs.refused(404, "POST", APPS, body)
         path = f"/api/2.0/permissions/database-instances/{instance['name']}"
@@ -306,16 +309,7 @@ def test_an_app_needs_who_manages_the_instance(api: Api, instance: dict[str, Any
         delete(api, body["name"])
 
 
-def user_api(api: Api, user: dict[str, Any]) -> Api:
-    """Speaks as a user, who signs in with a password as in a browser."""
-    password = "a long enough password"
-    operation = {"op": "replace", "path": "password", "value": password}
-    api.ok("PATCH", f"{SCIM}/Users/{user['id']}", {"Operations": [operation]})
-    tokens = Flow(api.url).tokens(user["userName"], password)
-    return Api(api.url, tokens["access_token"])
-
-
-# --- Runs --------------------------------------------------------------------------------------------
+# --- Runs -----------------------------------------------------------------------------------------
 
 
 def test_a_run_reports_and_is_told(api: Api, instance: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Agents' memory: Databricks' own classes, as a user in `public` and as a service principal in a schema."""
+"""Agents' memory: Databricks' own classes, as a user and as a service principal."""
 
 import re
 import subprocess

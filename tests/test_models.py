@@ -67,9 +67,7 @@ def test_a_model_is_served_as_in_model_serving(brief_server: Server, tmp_path: P
     runner = serve(brief_server, tmp_path, folder, "--credentials-dir", str(credentials))
     try:
         app = api.ok("GET", "/api/2.0/apps/model-my-model")
-        as_itself = answer(runner, "/")
-        assert as_itself["user"] == app["service_principal_client_id"]
-        assert as_itself["auth"] == "model_serving_credentials"
+        assert answer(runner, "/")["user"] == app["service_principal_client_id"]
         assert answer(runner, "/user")["user"] == api.user_name()
 
         token_file = credentials / "model-dependencies-oauth-token"

@@ -1,4 +1,4 @@
-"""A FastAPI app with a pool, whose passwords are database credentials asked for by the host's name."""
+"""A FastAPI app with a pool; its passwords are database credentials, got by the host's name."""
 
 import os
 import uuid

@@ -1,4 +1,4 @@
-"""A Flask app whose PostgreSQL password is an access token of the workspace, asked for at each login."""
+"""A Flask app whose PostgreSQL password is an access token of the workspace."""
 
 import os
 
