@@ -71,12 +71,15 @@ pub(crate) async fn boot(
         Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
     let control = Arc::new(Control {
+        app_public_schema: config.app_public_schema,
         catalog: Arc::new(open_catalogs(config, &store)?),
-        credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
+        credentials: Credentials::new(Arc::clone(&keys), &workspace_id)
+            .with_lifetime(config.token_lifetime),
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,
         keys: Arc::clone(&keys),
-        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id),
+        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id)
+            .with_lifetime(config.token_lifetime),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),

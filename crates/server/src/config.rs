@@ -11,6 +11,7 @@ use lakeport_control::SessionsOnRevoke;
 use ipnet::IpNet;
 use jiff::SpanRelativeTo;
 use lakeport_engine::CapacityUnit;
+use lakeport_identity::MAX_TOKEN_LIFETIME;
 use serde::Deserialize;
 
 use crate::stores::{self, CatalogSettings, ObjectStoreSettings, OutsideSettings};
@@ -18,6 +19,8 @@ use crate::{Error, Result};
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_PG_PORT: u16 = 5432;
+/// Below it, a client would do little else but fetch tokens.
+const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(10);
 const DEFAULT_ADMIN: &str = "admin@lakeport.local";
 
 /// What can be set. The names are those of the flags, with underscores.
@@ -46,6 +49,9 @@ pub struct Settings {
     pub sessions_on_revoke: Option<String>,
     /// Names under which clients may reach `/mcp`, beside addresses, localhost and the domain.
     pub mcp_hosts: Option<Vec<String>>,
+    pub app_public_schema: Option<bool>,
+    /// How long new access tokens and database credentials live, such as `10m`.
+    pub token_lifetime: Option<String>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
@@ -88,6 +94,8 @@ impl Settings {
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
             mcp_hosts: self.mcp_hosts.or(other.mcp_hosts),
+            app_public_schema: self.app_public_schema.or(other.app_public_schema),
+            token_lifetime: self.token_lifetime.or(other.token_lifetime),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             session_idle: self.session_idle.or(other.session_idle),
@@ -116,6 +124,8 @@ pub struct Config {
     pub(crate) outside: OutsideSettings,
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
+    pub app_public_schema: bool,
+    pub token_lifetime: Duration,
     pub tls_files: Option<(PathBuf, PathBuf)>,
     pub mcp_hosts: Vec<String>,
     pub session_idle: Option<Duration>,
@@ -162,6 +172,8 @@ impl TryFrom<Settings> for Config {
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
+            app_public_schema: settings.app_public_schema.unwrap_or_default(),
+            token_lifetime: token_lifetime(settings.token_lifetime.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
             mcp_hosts: settings.mcp_hosts.unwrap_or_default(),
             session_idle: duration("session_idle", settings.session_idle, "24h")?,
@@ -258,6 +270,15 @@ fn admin_user(name: Option<String>) -> Result<String> {
              like a role of the system (lakeport_, lb_, pg_, databricks_)"
         ),
     ))
+}
+
+fn token_lifetime(text: Option<&str>) -> Result<Duration> {
+    let Some(text) = text else { return Ok(MAX_TOKEN_LIFETIME) };
+    let signed = text.parse::<jiff::SignedDuration>().ok();
+    signed
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .filter(|lifetime| (MIN_TOKEN_LIFETIME..=MAX_TOKEN_LIFETIME).contains(lifetime))
+        .ok_or_else(|| bad("token_lifetime", format!("\"{text}\" is not between 10s and 1h")))
 }
 
 fn sessions_on_revoke(text: Option<&str>) -> Result<SessionsOnRevoke> {
@@ -370,6 +391,8 @@ mod tests {
             ("admin_user = 'a b'", "admin_user"),
             ("domain = 'a..b'", "domain"),
             ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
+            ("token_lifetime = '2h'", "token_lifetime"),
+            ("token_lifetime = 'soon'", "token_lifetime"),
             ("tls_cert = '/c'", "tls_key"),
             ("session_idle = 'soon'", "session_idle"),
             ("session_idle = '0s'", "session_idle"),

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_control::supervisor::{OnFailure, Supervisor};
-use lakeport_control::{Control, reconcile};
+use lakeport_control::{Control, reconcile, settle_apps};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine, Observed, Process};
 use lakeport_gateway::Gateway;
@@ -181,6 +181,8 @@ impl Running {
         let control = Arc::clone(&self.control);
         self.supervisor
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
+        let control = Arc::clone(&self.control);
+        self.supervisor.spawn("apps", OnFailure::ShutDown, |cancel| settle_apps(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));
         let engine = Arc::clone(&self.engine);

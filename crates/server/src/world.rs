@@ -10,7 +10,7 @@ use lakeport_control::{Control, PrincipalDraft};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine};
 use lakeport_store::{
-    Instance, NewInstance, NewSyncedTable, Principal, PrincipalKind, SyncedTable,
+    Instance, NewApp, NewInstance, NewSyncedTable, Principal, PrincipalKind, SyncedTable,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -106,9 +106,22 @@ fn new_instance(control: &Control, creator: &Principal) -> NewInstance {
     }
 }
 
+fn new_app(instance: &Instance) -> NewApp {
+    NewApp {
+        id: Uuid::new_v4(),
+        name: String::from("theirs"),
+        creator: instance.creator.clone(),
+        spec: json!({}),
+        stopped: false,
+        client_id: Uuid::new_v4(),
+        principal_name: String::from("app theirs"),
+    }
+}
+
 async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
     let store = &control.store;
     store.add_database_catalog("theirs", instance.uid, "shop", &instance.creator).await.unwrap();
+    store.add_app(&new_app(instance), &[]).await.unwrap();
     let table = NewSyncedTable {
         name: String::from("theirs.s.t"),
         instance_uid: instance.uid,

@@ -4,6 +4,7 @@
 //! statements to agree gets one function with one transaction.
 
 mod database_catalogs;
+mod apps;
 mod error;
 mod grants;
 mod instances;
@@ -25,6 +26,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Config, NoTls};
 
 pub use database_catalogs::DatabaseCatalogRow;
+pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
 pub use error::Error;
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{Instance, InstanceStatus, NewInstance};

@@ -2,6 +2,7 @@
 //!
 //! Owns: names, help, defaults. Never: logic.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
@@ -9,6 +10,7 @@ mod doctor;
 mod instance;
 mod keys;
 mod mcp;
+mod models;
 mod serve;
 mod shared;
 mod shell;
@@ -18,6 +20,10 @@ mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::apps::{
+    AddResourceArgs, AppsCommand, CreateAppArgs, DeployArgs, ListDeploymentsArgs,
+    RemoveResourceArgs, ResourceType, RunAppArgs, UpdateAppArgs,
+};
 pub(crate) use self::auth::{AuthCommand, LoginArgs, ProfilesArgs};
 pub(crate) use self::connection::{
     ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
@@ -31,6 +37,7 @@ pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::mcp::McpArgs;
+pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -104,9 +111,15 @@ pub(crate) enum ClientCommand {
     /// Instances, in short words
     #[command(subcommand)]
     Instance(ShortInstanceCommand),
+    /// Apps: their identity, what they may use, and running them
+    #[command(subcommand)]
+    Apps(Box<AppsCommand>),
     /// Ways to log in
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Models that use databases
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Keys of the server
     #[command(subcommand)]
     Keys(KeysCommand),

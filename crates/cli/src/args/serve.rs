@@ -95,6 +95,12 @@ pub(crate) struct ServeArgs {
     /// Let clients of this machine read /metrics without a token
     #[arg(long, env = "LAKEPORT_OPEN_METRICS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) open_metrics: Option<bool>,
+    /// Let apps create in the schema public of their databases, which the cloud service does not
+    #[arg(long, env = "LAKEPORT_APP_PUBLIC_SCHEMA", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) app_public_schema: Option<bool>,
+    /// How long new access tokens and database credentials live: 10s to 1h [default: 1h]
+    #[arg(long, env = "LAKEPORT_TOKEN_LIFETIME", value_name = "DURATION")]
+    pub(crate) token_lifetime: Option<String>,
     /// What to log, such as info or lakeport_gateway=debug
     #[arg(long, env = "LAKEPORT_LOG_FILTER", value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,

@@ -2,6 +2,7 @@
 //!
 //! Owns: which runtime a command runs on. Never: parsing.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
@@ -9,6 +10,7 @@ mod doctor;
 mod instance;
 mod keys;
 mod mcp;
+mod models;
 #[cfg(feature = "server")]
 mod serve;
 mod shell;
@@ -58,7 +60,9 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
     match command {
         ClientCommand::Database(command) => database::run(context, *command).await.map(done),
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
+        ClientCommand::Apps(command) => apps::run(context, *command).await.map(done),
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
+        ClientCommand::Models(command) => models::run(context, command).await.map(done),
         ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
         ClientCommand::Psql(args) => connection::program::psql(context, args).await,
         ClientCommand::Exec(args) => connection::program::exec(context, args).await,

@@ -72,6 +72,8 @@ fn settings(args: ServeArgs) -> Settings {
         log_filter: args.log_filter,
         sessions_on_revoke: args.sessions_on_revoke,
         mcp_hosts: args.mcp_hosts,
+        app_public_schema: args.app_public_schema,
+        token_lifetime: args.token_lifetime,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
         session_idle: args.session_idle,

@@ -3,6 +3,7 @@
 //! Owns: routes, authentication of requests, and the wire form of answers. Closed by default: a route
 //! outside [`open_routes`] is reached only with a valid bearer token.
 
+mod apps;
 pub(crate) mod auth;
 mod body;
 mod credentials;
@@ -68,6 +69,7 @@ pub(crate) fn router(app: App, mcp: &Mcp, scheme: &'static str) -> Router {
         .merge(unity_permissions::routes())
         .merge(permissions::routes())
         .merge(roles::routes())
+        .merge(apps::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(service_secrets::routes())
