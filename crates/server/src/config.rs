@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lakeport_catalog::Policy;
-use lakeport_control::SessionsOnRevoke;
 use ipnet::IpNet;
 use jiff::SpanRelativeTo;
+use lakeport_catalog::Policy;
+use lakeport_control::SessionsOnRevoke;
 use lakeport_engine::CapacityUnit;
 use lakeport_identity::MAX_TOKEN_LIFETIME;
 use serde::Deserialize;

@@ -88,7 +88,9 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let pid_file = self.directory.join("clusters/system/data/postmaster.pid");
-        if let Some(pid) = std::fs::read_to_string(pid_file).ok().as_deref().and_then(|f| f.lines().next()) {
+        if let Some(pid) =
+            std::fs::read_to_string(pid_file).ok().as_deref().and_then(|f| f.lines().next())
+        {
             let _ = Command::new("kill").args(["-QUIT", pid]).status();
         }
     }

@@ -3,8 +3,8 @@
 //! Owns: migrations, leases, and one typed function a statement. Never: decisions; a caller that needs two
 //! statements to agree gets one function with one transaction.
 
-mod database_catalogs;
 mod apps;
+mod database_catalogs;
 mod error;
 mod grants;
 mod instances;
@@ -25,8 +25,8 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Config, NoTls};
 
-pub use database_catalogs::DatabaseCatalogRow;
 pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
+pub use database_catalogs::DatabaseCatalogRow;
 pub use error::Error;
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{Instance, InstanceStatus, NewInstance};
