@@ -45,14 +45,6 @@ pub struct Opened {
     pub role: String,
 }
 
-/// Whose a session is: the token's subject, as one role on one instance.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Opened {
-    pub uid: String,
-    pub subject: String,
-    pub role: String,
-}
-
 struct Open {
     whose: Opened,
     closing: CancellationToken,
@@ -146,19 +138,6 @@ impl Sessions {
 
     pub(crate) fn close_of(&self, whose: &Opened) -> usize {
         self.close_if(|session| session.whose == *whose)
-    }
-
-    /// Whose sessions are open, each once.
-    pub(crate) fn list(&self) -> Vec<Opened> {
-        let all: HashSet<_> =
-            locked(&self.open).values().map(|session| session.whose.clone()).collect();
-        all.into_iter().collect()
-    }
-
-    pub(crate) fn close_of(&self, whose: &Opened) -> usize {
-        let open = locked(&self.open);
-        let theirs = open.values().filter(|session| session.whose == *whose);
-        theirs.inspect(|session| session.closing.cancel()).count()
     }
 
     pub(crate) fn close(&self, uid: &str) -> usize {

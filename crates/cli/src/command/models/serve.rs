@@ -37,7 +37,7 @@ pub(super) async fn serve(context: &Context, args: &ServeModelArgs) -> Result<()
     ensure_identity(&client, &name, &instances).await?;
     let mut credentials = Credentials::new(args.credentials_dir.as_deref())?;
     if instances.iter().any(|instance| instance.on_behalf_of_user == Some(true)) {
-        credentials.write_invoker(&client.profile().token)?;
+        credentials.write_invoker(&client.access_token().await?.token)?;
     }
     let run = client.begin_app_run(&name).await?;
     let mut server = ModelServer {
