@@ -5,8 +5,7 @@
 use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
 use lakeport_catalog::TableName;
 use lakeport_pg::QualifiedName;
-use lakeport_store::{Instance, NewSyncedTable};
-
+use lakeport_store::{Instance, NewSyncedTable, Principal};
 use uuid::Uuid;
 
 use crate::page::PageRequest;
@@ -15,12 +14,12 @@ use crate::synced_table_spec::{
 };
 use crate::synced_table_wire::{state_name, to_wire};
 use crate::target::check_place;
-use crate::{Control, Error, Page, Result};
+use crate::{Capability, Control, Error, Kind, Page, Result};
 
 impl Control {
     pub async fn create_synced_table(
         &self,
-        caller: &str,
+        caller: &Principal,
         request: &SyncedDatabaseTable,
     ) -> Result<SyncedDatabaseTable> {
         let name: TableName =
@@ -31,11 +30,11 @@ impl Control {
             .map_err(|error| Error::invalid("name", error))?;
         let (instance, database) = self.target_of(&name, request).await?;
         if let Some(existing) = self.store.synced_table(&request.name).await? {
-            return self.same_synced_table(&existing, caller, request);
+            return self.same_synced_table(&existing, &caller.user_name, request);
         }
-        let pipeline = self.shared_pipeline(spec, &instance).await?;
+        let pipeline = self.shared_pipeline(caller, spec, &instance).await?;
         self.check_storage(spec).await?;
-        self.check_source(spec).await?;
+        self.check_source(caller, spec).await?;
         self.require_available(&instance)?;
         self.check_target(&instance, &database, &name, spec).await?;
         let json = |value: serde_json::Result<serde_json::Value>| {
@@ -47,7 +46,7 @@ impl Control {
             database_name: database,
             schema_name: name.schema,
             table_name: name.table,
-            creator: caller.to_owned(),
+            creator: caller.user_name.clone(),
             request: json(serde_json::to_value(request))?,
             settings: json(serde_json::to_value(spec.lakeport.clone().unwrap_or_default()))?,
             state: state_name(SyncedTableState::Provisioning),
@@ -60,7 +59,7 @@ impl Control {
             Err(error) if error.is_constraint("synced_tables_pkey") => {
                 let existing = self.store.synced_table(&request.name).await?;
                 let existing = existing.ok_or_else(|| taken(&request.name))?;
-                return self.same_synced_table(&existing, caller, request);
+                return self.same_synced_table(&existing, &caller.user_name, request);
             }
             Err(error) if error.is_constraint("synced_tables_target") => {
                 return Err(Error::already_exists(format!(
@@ -133,10 +132,11 @@ impl Control {
         Ok((instance, catalog.database_name))
     }
 
-    async fn check_source(&self, spec: &SyncedTableSpec) -> Result<()> {
+    async fn check_source(&self, caller: &Principal, spec: &SyncedTableSpec) -> Result<()> {
         let source = spec.source_table_full_name.as_deref().unwrap_or_default();
         let name: TableName =
             source.parse().map_err(|error| Error::invalid("spec.source_table_full_name", error))?;
+        self.require_select(caller, &name).await?;
         let location = self.catalog.resolve(&name).await?;
         let inspection = self.runner.inspect(&location).await.map_err(|error| {
             Error::invalid("spec.source_table_full_name", format!("{name}: {}", error.message))
@@ -153,12 +153,17 @@ impl Control {
     /// The pipeline that the table is to share: one of the same instance and policy.
     async fn shared_pipeline(
         &self,
+        caller: &Principal,
         spec: &SyncedTableSpec,
         instance: &Instance,
     ) -> Result<Option<Uuid>> {
         let Some(given) = &spec.existing_pipeline_id else { return Ok(None) };
         let id = Uuid::parse_str(given).map_err(|_| no_pipeline(spec))?;
         let pipeline = self.store.pipeline(id).await?.ok_or_else(|| no_pipeline(spec))?;
+        match self.authorize_pipeline(caller, given, Capability::CanManage).await {
+            Err(error) if error.kind() == Kind::NotFound => return Err(no_pipeline(spec)),
+            authorized => authorized?,
+        }
         if pipeline.instance_uid != instance.uid {
             let problem = format!("pipeline \"{given}\" belongs to another instance");
             return Err(Error::invalid("spec.existing_pipeline_id", problem));

@@ -156,11 +156,6 @@ impl Store {
         self.synced_table_where("id = $1", &id).await
     }
 
-    /// One of the pipeline's tables: they are all on one instance.
-    pub async fn synced_table_by_pipeline(&self, pipeline: Uuid) -> Result<Option<SyncedTable>> {
-        self.synced_table_where("pipeline_id = $1 order by created_at limit 1", &pipeline).await
-    }
-
     async fn synced_table_where(
         &self,
         condition: &str,

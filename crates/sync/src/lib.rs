@@ -10,6 +10,7 @@ mod copy;
 mod error;
 mod failpoint;
 mod job;
+mod preview;
 mod progress;
 mod run;
 mod source;
@@ -19,10 +20,11 @@ pub use error::{Error, SourceProblem};
 pub use job::{
     Job, Kind, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
 };
+pub use preview::Preview;
 pub use progress::{Phase, Progress};
 pub use run::{
     analyze, applied, changes, check_shape, drop_target, forget_target, inspect, next_commit,
-    snapshot,
+    preview, snapshot,
 };
 pub use source::{Column, Inspection};
 pub use target::Position;

@@ -13,6 +13,7 @@ use crate::copy::{ChangeWork, RowEncoder, RowStream, change_stream};
 use crate::error::{Error, SourceProblem};
 use crate::failpoint;
 use crate::job::{Job, Kind, Options, Outcome, Reload, Source, TableName};
+use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
 use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
 use crate::target::{
@@ -52,6 +53,12 @@ pub async fn check_shape(
 ) -> Result<(), Error> {
     let opened = open(source).await?;
     Layout::of(opened.columns(), primary_key, options).map(|_| ())
+}
+
+/// The first rows of what a Delta location holds now, as text.
+pub async fn preview(source: &Source, limit: usize) -> Result<Preview, Error> {
+    let wanted = source.clone();
+    blocking(source, move || preview::read(&wanted, limit)).await
 }
 
 /// Makes the target table equal to the source's current version, in one transaction that readers never

@@ -9,10 +9,12 @@ use lakeport_api::pipeline::{
     StartUpdateResponse,
 };
 use lakeport_api::{SyncPipeline, SyncSchedule};
+use lakeport_control::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::query::{MaxResults, Query};
@@ -33,31 +35,42 @@ pub(crate) fn routes() -> Router<App> {
         )
 }
 
-async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Pipeline>, ApiError> {
+async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Pipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     Ok(Json(app.control.get_pipeline(&id).await?))
 }
 
 async fn start_update(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<StartUpdateRequest>,
 ) -> Result<Json<StartUpdateResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     let update_id = app.control.start_update(&id, &request).await?;
     Ok(Json(StartUpdateResponse { update_id }))
 }
 
 async fn get_update(
     State(app): State<App>,
+    caller: Caller,
     Path((id, update)): Path<(String, String)>,
 ) -> Result<Json<GetUpdateResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     Ok(Json(GetUpdateResponse { update: app.control.get_update(&id, &update).await? }))
 }
 
 async fn list_updates(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Query(paging): Query<MaxResults>,
 ) -> Result<Json<ListUpdatesResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     let token = paging.page_token.as_deref();
     Ok(Json(app.control.list_updates(&id, paging.max_results, token).await?))
 }
@@ -71,9 +84,11 @@ struct EventQuery {
 
 async fn list_events(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<EventQuery>,
 ) -> Result<Json<ListEventsResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     let page = app
         .control
         .list_events(&id, query.order_by.as_deref(), query.max_results, query.page_token.as_deref())
@@ -81,43 +96,58 @@ async fn list_events(
     Ok(Json(ListEventsResponse { events: page.items, next_page_token: page.next_page_token }))
 }
 
-async fn stop(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn stop(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     app.control.stop_pipeline(&id).await?;
     Ok(Json(json!({})))
 }
 
 async fn read_more(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     Ok(Json(app.control.get_sync_pipeline(&id).await?))
 }
 
 async fn pause(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     Ok(Json(app.control.set_pipeline_paused(&id, true).await?))
 }
 
 async fn resume(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     Ok(Json(app.control.set_pipeline_paused(&id, false).await?))
 }
 
 async fn set_schedule(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Body(schedule): Body<SyncSchedule>,
 ) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     Ok(Json(app.control.set_pipeline_schedule(&id, Some(&schedule)).await?))
 }
 
 async fn remove_schedule(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     Ok(Json(app.control.set_pipeline_schedule(&id, None).await?))
 }
