@@ -4,7 +4,7 @@
 //! and nowhere else. What a caller may not see is answered like what does not exist.
 
 use lakeport_api::IdentityType;
-use lakeport_store::{App, Instance, Principal, PrincipalKind, Subject, SyncedTable};
+use lakeport_store::{App, Instance, Principal, PrincipalKind, Subject};
 use uuid::Uuid;
 
 use crate::{Control, Error, Result};
