@@ -125,7 +125,6 @@ pub(crate) async fn apply_changes(
     changes.make(&transaction, &table, &name).await?;
     run(&transaction, "stage", &table, &format!("truncate {net}")).await?;
     execute(&transaction, &table, &statements.net).await?;
-    run(&transaction, "stage", &table, &format!("analyze {net}")).await?;
 
     let found = found(&transaction, &table, &statements).await?;
     if let Some(reload) = found.reload(layout, before, share) {
@@ -133,7 +132,10 @@ pub(crate) async fn apply_changes(
     }
     progress.enter(Phase::Applying);
     failpoint::reach("changes: reduced");
-    let deleted = execute(&transaction, &table, &statements.delete).await?;
+    let deleted = match found.deletes {
+        0 => 0,
+        _ => execute(&transaction, &table, &statements.delete).await?,
+    };
     failpoint::reach("changes: deleted");
     let (appeared, updated) = upsert(&transaction, &table, &statements.upsert).await?;
     failpoint::reach("changes: put");
@@ -176,6 +178,7 @@ async fn upsert(
 struct Found {
     keys: u64,
     inserts: u64,
+    deletes: u64,
     unclear: u64,
 }
 
@@ -201,8 +204,14 @@ async fn found(
     let failed = || Error::target("count the changes of", table);
     let row = transaction.query_one(&statements.count, &[]).await.map_err(failed())?;
     let number = |nth: usize| u64::try_from(row.get::<_, i64>(nth)).unwrap_or_default();
-    let mut found = Found { keys: number(0), inserts: number(1), unclear: number(2) };
-    if number(3) > 0 {
+    let (keys, inserts, deletes) = (number(0), number(1), number(4));
+    let mut found = Found { keys, inserts, deletes, unclear: number(2) };
+    let came_and_went = number(3);
+    if deletes + came_and_went > 0 {
+        // Only these are joined with the table, which needs a plan.
+        run(transaction, "stage", table, &statements.analyze).await?;
+    }
+    if came_and_went > 0 {
         let row = transaction.query_one(&statements.left_over, &[]).await.map_err(failed())?;
         found.unclear += u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
     }
@@ -211,6 +220,7 @@ async fn found(
 
 struct Statements {
     net: String,
+    analyze: String,
     count: String,
     /// Counts keys that came and went, and are there.
     left_over: String,
@@ -230,11 +240,13 @@ impl Statements {
                 Some(_) => net_newest(target, layout),
                 None => net_last(target, layout),
             },
+            analyze: format!("analyze {net}"),
             count: format!(
-                "select count(*), {}, {}, {} from {net}",
+                "select count(*), {}, {}, {}, {} from {net}",
                 count(INSERT),
                 count(UNCLEAR),
-                count(CAME_AND_WENT)
+                count(CAME_AND_WENT),
+                count(DELETE)
             ),
             left_over: format!(
                 "select count(*) from {net} s join {name} t on {key_match} \
