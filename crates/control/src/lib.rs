@@ -15,6 +15,7 @@ mod identities;
 mod instance_roles;
 mod instance_spec;
 mod instances;
+mod limited_credentials;
 mod naming;
 mod page;
 mod passwords;
@@ -52,6 +53,7 @@ pub use apps::settle_apps;
 pub use bearer::Bearer;
 pub use error::{Error, Kind};
 pub use identities::PublishedIdentities;
+pub use limited_credentials::Readers;
 pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use principals::PrincipalDraft;
@@ -91,6 +93,7 @@ pub struct Control {
     pub subjects: Subjects,
     pub published: PublishedIdentities,
     pub sessions_on_revoke: SessionsOnRevoke,
+    pub readers: Readers,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

@@ -26,7 +26,7 @@ async fn open(directory: &Path) -> LocalEngine {
     let search =
         Search { explicit: vec![], installed: installed.into_iter().chain([beside]).collect() };
     let passwords = Arc::new(|purpose: &str| format!("test {purpose}"));
-    LocalEngine::open(directory, search, passwords).await.unwrap()
+    LocalEngine::open(directory, search, passwords, None).await.unwrap()
 }
 
 async fn process(engine: &LocalEngine, id: &ClusterId) -> Process {

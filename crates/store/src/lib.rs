@@ -13,6 +13,7 @@ mod logins;
 mod migrate;
 mod permissions;
 mod principals;
+mod readers;
 mod settings;
 mod synced_tables;
 mod tokens;
