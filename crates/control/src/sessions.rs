@@ -52,7 +52,8 @@ impl Control {
             && self.token_holds(&session.token_id, session.origin).await?)
     }
 
-    /// After any change of who may do what, or the end of a token: it counts from the next login on, and for open sessions.
+    /// After any change of who may do what, or the end of a token: it counts from the next login on, and
+    /// for open sessions.
     pub async fn rights_changed(&self) {
         self.subjects.forget();
         if let Err(error) = self.recheck_sessions().await {

@@ -1,4 +1,5 @@
-//! What principals may log in to and as, and which tokens hold, remembered for a moment, so that most logins ask no database.
+//! What principals may log in to and as, and which tokens hold, remembered for a moment, so that most
+//! logins ask no database.
 //!
 //! A change by this server counts at once; one by another server within [`MEMORY`].
 

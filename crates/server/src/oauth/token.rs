@@ -89,7 +89,9 @@ fn wire(tokens: &Tokens) -> Value {
 
 pub(super) async fn revoke(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
     let ended = end(&app.control.oauth, &headers, &body).await;
-    app.control.rights_changed().await;
+    if ended.is_ok() {
+        app.control.rights_changed().await;
+    }
     match ended {
         Ok(()) => answer(StatusCode::OK, &json!({})),
         Err(error) => refusal(&error),
