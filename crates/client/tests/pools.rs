@@ -1,5 +1,7 @@
 //! The pools against a real server: `$LAKEPORT_BIN`, or the one that `cargo build` has made.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
