@@ -11,7 +11,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0)
 
 main() {
     umask 022
@@ -28,6 +28,7 @@ main() {
     done
     postgres_from_wheel
     node_packages node
+    node_packages mcp
     check_rust
 }
 
@@ -174,19 +175,16 @@ postgres_from_wheel() {
 
 # --- Node -----------------------------------------------------------------------------------------
 
-# tests/clients/NAME, with its packages, in target/clients/NAME.
+# tests/clients/NAME, with its packages, in target/clients/NAME. Some need a newer Node.js than most
+# systems have: a Python wheel brings it.
 node_packages() {
-    local source=$repo/tests/clients/$1 target=$cache/clients/$1 tool
+    local source=$repo/tests/clients/$1 target=$cache/clients/$1 node=$cache/venv/mcp-2.3.0/bin
     stamped "$target" "$source"/* && return
-    for tool in node npm; do
-        command -v $tool >/dev/null ||
-            { say "no $tool: tests with tests/clients/$1 are skipped"; return 0; }
-    done
     say "Node packages of tests/clients/$1"
     rm -rf "$target"
     mkdir -p "$target"
     cp "$source"/* "$target"
-    npm ci --prefix "$target" --silent --no-audit --no-fund ||
+    PATH=$node:$PATH npm ci --prefix "$target" --silent --no-audit --no-fund ||
         die "the packages of tests/clients/$1 could not be installed"
     stamp "$target" "$source"/*
 }

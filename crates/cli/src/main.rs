@@ -4,6 +4,7 @@
 
 mod args;
 mod body;
+mod child;
 mod command;
 mod context;
 mod failure;

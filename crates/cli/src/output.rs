@@ -137,6 +137,17 @@ fn wide_columns<const N: usize>(
     render(table)
 }
 
+/// As many columns as there are.
+#[cfg(feature = "server")]
+pub(crate) fn grid(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = plain();
+    table.set_header(header.iter().map(|cell| printable(cell)));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
+    }
+    render(table)
+}
+
 /// One object, a field a line; those without a value are left out.
 pub(crate) fn fields(rows: impl IntoIterator<Item = (&'static str, Option<String>)>) -> String {
     let mut table = plain();

@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, redirect};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use url::{Host, Url};
@@ -35,6 +35,12 @@ pub struct Client {
     profile: Profile,
 }
 
+#[derive(Deserialize)]
+struct MachineToken {
+    access_token: String,
+    expires_in: u64,
+}
+
 /// A call before it is sent.
 pub(crate) struct Call<'a> {
     /// For messages: the verb and the object.
@@ -53,6 +59,14 @@ impl Client {
         let http = build(&profile.host, profile.ca_file.as_deref())?;
         let bearer = Bearer::new(&http, &profile.host, &profile.credentials);
         Ok(Self { http, bearer, profile })
+    }
+
+    /// The same server, with another identity.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        let credentials = Credentials::Token(token.clone());
+        let profile = Profile { credentials, ..self.profile.clone() };
+        Self { http: self.http.clone(), bearer: Bearer::Fixed(token), profile }
     }
 
     #[must_use]
@@ -148,6 +162,33 @@ impl Client {
             request = request.json(body);
         }
         request.send().await
+    }
+
+    /// An access token for a machine with a secret, and for how long it is good.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn machine_token(&self, id: &str, secret: &Token) -> Result<(Token, Duration)> {
+        let call = Call {
+            operation: String::from("get an access token"),
+            method: Method::POST,
+            path: vec!["oidc", "v1", "token"],
+            query: Vec::new(),
+            body: None,
+        };
+        let response = self
+            .http
+            .post(self.url(&call)?)
+            .basic_auth(id, Some(secret.expose()))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body("grant_type=client_credentials&scope=all-apis")
+            .send()
+            .await
+            .map_err(|source| self.unreachable(&call, source))?;
+        let answer = answer::read(&call.operation, response).await?;
+        let granted = MachineToken::deserialize(&answer)
+            .map_err(|source| Error::Decode { operation: call.operation, source })?;
+        Ok((Token::new(granted.access_token), Duration::from_secs(granted.expires_in)))
     }
 
     /// Segments are percent-encoded one by one. An empty or dotted one would change which object the

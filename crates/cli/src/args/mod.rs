@@ -2,12 +2,15 @@
 //!
 //! Owns: names, help, defaults. Never: logic.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
 mod doctor;
 mod instance;
 mod keys;
+mod mcp;
+mod models;
 mod serve;
 mod shared;
 mod shell;
@@ -17,6 +20,10 @@ mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::apps::{
+    AddResourceArgs, AppsCommand, CreateAppArgs, DeployArgs, ListDeploymentsArgs,
+    RemoveResourceArgs, ResourceType, RunAppArgs, UpdateAppArgs,
+};
 pub(crate) use self::auth::{AuthCommand, LoginArgs, ProfilesArgs};
 pub(crate) use self::connection::{
     ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
@@ -29,6 +36,8 @@ pub(crate) use self::database::{
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
+pub(crate) use self::mcp::McpArgs;
+pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
@@ -37,6 +46,8 @@ pub(crate) use self::shared::{
 pub(crate) use self::shell::{CompletionsArgs, ManArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+#[cfg(feature = "server")]
+pub(crate) use self::tables::TablesPreviewArgs;
 pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
 
 const EXIT_CODES: &str = "\
@@ -100,9 +111,15 @@ pub(crate) enum ClientCommand {
     /// Instances, in short words
     #[command(subcommand)]
     Instance(ShortInstanceCommand),
+    /// Apps: their identity, what they may use, and running them
+    #[command(subcommand)]
+    Apps(Box<AppsCommand>),
     /// Ways to log in
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Models that use databases
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Keys of the server
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -131,6 +148,8 @@ pub(crate) enum ClientCommand {
     Completions(CompletionsArgs),
     /// Print the manual
     Man(ManArgs),
+    /// Serve the tools of an AI agent over the Model Context Protocol, on standard input and output
+    Mcp(Box<McpArgs>),
     /// Load Delta tables into PostgreSQL from here
     #[cfg(feature = "server")]
     #[command(subcommand)]
