@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::role::RoleCommand;
 use super::shared::{
     CreateInstanceArgs, InstanceFields, NameArg, PageArgs, StateChangeArgs, WaitArgs,
 };
@@ -12,6 +13,8 @@ pub(crate) enum DatabaseCommand {
     Instance(InstanceCommand),
     /// Mint a one-hour PostgreSQL password
     GenerateDatabaseCredential(CredentialArgs),
+    #[command(flatten)]
+    Role(RoleCommand),
     #[command(flatten)]
     Catalog(CatalogCommand),
     #[command(flatten)]

@@ -11,6 +11,7 @@ mod instance;
 mod keys;
 mod mcp;
 mod models;
+mod role;
 mod serve;
 mod shared;
 mod shell;
@@ -38,6 +39,7 @@ pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::mcp::McpArgs;
 pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
+pub(crate) use self::role::{CreateRoleArgs, DeleteRoleArgs, ListRolesArgs, RoleArgs, RoleCommand};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{

@@ -9,6 +9,7 @@ mod credentials;
 mod identity;
 mod instances;
 mod pipelines;
+mod roles;
 mod synced_tables;
 mod unity;
 
