@@ -30,9 +30,9 @@ pub(crate) use self::connection::{
     ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
 };
 pub(crate) use self::database::{
-    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
-    DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand, ListOfInstanceArgs,
-    SyncedTableCommand, UpdateInstanceArgs,
+    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CreateTableArgs, CredentialArgs,
+    DatabaseCommand, DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand,
+    ListOfInstanceArgs, SyncedTableCommand, TableCommand, UpdateInstanceArgs,
 };
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;

@@ -6,6 +6,7 @@
 mod apps;
 mod catalogs;
 mod credentials;
+mod database_tables;
 mod identity;
 mod instances;
 mod pipelines;

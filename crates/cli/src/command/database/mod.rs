@@ -5,6 +5,7 @@ mod credential;
 pub(crate) mod instance;
 mod role;
 mod synced_table;
+mod table;
 
 use lakeport_client::Paging;
 
@@ -18,6 +19,7 @@ pub(crate) async fn run(context: &Context, command: DatabaseCommand) -> Result<(
         DatabaseCommand::GenerateDatabaseCredential(args) => credential::run(context, args).await,
         DatabaseCommand::Role(command) => role::run(context, command).await,
         DatabaseCommand::Catalog(command) => catalog::run(context, command).await,
+        DatabaseCommand::Table(command) => table::run(context, command).await,
         DatabaseCommand::SyncedTable(command) => synced_table::run(context, command).await,
     }
 }
