@@ -96,7 +96,7 @@ mod oid {
 }
 
 /// Whole numbers beyond this are not told apart by every reader of JSON.
-const LARGEST_EXACT: i64 = 1 << 53;
+const LARGEST_EXACT: u64 = 1 << 53;
 
 /// `numeric` stays text, because its digits are what it is for.
 fn value(oid: Oid, text: &str) -> Value {
@@ -104,7 +104,7 @@ fn value(oid: Oid, text: &str) -> Value {
         oid::BOOL => Some(Value::Bool(text == "t")),
         oid::INT2 | oid::INT4 | oid::INT8 | oid::OID => {
             let number = text.parse::<i64>().ok();
-            number.filter(|number| number.abs() <= LARGEST_EXACT).map(Value::from)
+            number.filter(|number| number.unsigned_abs() <= LARGEST_EXACT).map(Value::from)
         }
         oid::FLOAT4 | oid::FLOAT8 => {
             let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);

@@ -241,8 +241,9 @@ impl Session {
         let list = |numbers: Vec<String>| format!("{{{}}}", numbers.join(","));
         let oids = list(self.columns.iter().map(|column| column.oid.to_string()).collect());
         let modifiers = list(self.columns.iter().map(|one| one.modifier.to_string()).collect());
-        let sql = "SELECT pg_catalog.format_type(o, m) \
-                   FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.int4[]) AS t(o, m)";
+        let sql = "SELECT pg_catalog.format_type(o, m) FROM ROWS FROM ( \
+                   pg_catalog.unnest($1::pg_catalog.oid[]), \
+                   pg_catalog.unnest($2::pg_catalog.int4[])) AS t(o, m)";
         let suspended = self.is_suspended;
         let names = self.rows(call, sql, &[Some(&oids), Some(&modifiers)]).await?;
         self.is_suspended = suspended;
