@@ -1,9 +1,11 @@
 //! Rows as an agent gets them: JSON where JSON has the type, text elsewhere, never more than was agreed.
 
+use std::borrow::Cow;
+
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{DataRowBody, RowDescriptionBody};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,6 +20,19 @@ pub(crate) struct Column {
     pub(super) oid: Oid,
     #[serde(skip)]
     pub(super) modifier: i32,
+}
+
+/// A value of a row, for schemas: any JSON, but no string is longer than what values are cut to.
+pub(crate) struct Cell;
+
+impl JsonSchema for Cell {
+    fn schema_name() -> Cow<'static, str> {
+        "Cell".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "A value, or null", "maxLength": 20_000 })
+    }
 }
 
 /// A part of a result.

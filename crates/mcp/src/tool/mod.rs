@@ -159,6 +159,13 @@ fn required<T>(action: &str, name: &str, value: Option<T>) -> Result<T, Failure>
     value.ok_or_else(|| Failure::invalid(format!("{action} requires: {name}")))
 }
 
+/// The one value that a statement of ours gives, which is JSON of a known form.
+fn only_value<T: DeserializeOwned>(rows: Vec<Vec<Value>>) -> Result<T, Failure> {
+    let value = rows.into_iter().flatten().next().unwrap_or_default();
+    serde_json::from_value(value)
+        .map_err(|error| Failure::new(code::INTERNAL, format!("PostgreSQL's answer: {error}")))
+}
+
 /// The database that every instance has, and that the reference means where it names none.
 fn database_or_default(name: Option<String>) -> String {
     name.unwrap_or_else(|| String::from("databricks_postgres"))

@@ -1,10 +1,10 @@
 //! `lakebase_schema`: what is in a database, as far as the caller may see it.
 
+use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Hints, Tool, database_or_default};
+use super::{Hints, Tool, database_or_default, only_value};
 use crate::Access;
 use crate::call::{Call, Result};
 use crate::failure::{Failure, code};
@@ -29,16 +29,16 @@ pub(super) struct Arguments {
 pub(super) struct Output {
     /// Databases of the instance that the caller may connect to
     #[serde(skip_serializing_if = "Option::is_none")]
-    databases: Option<Value>,
+    databases: Option<Vec<String>>,
     /// Tables and views: schema, name, kind, estimated rows, size in bytes, comment, columns
     #[serde(skip_serializing_if = "Option::is_none")]
-    relations: Option<Vec<Value>>,
+    relations: Option<Vec<JsonObject>>,
     /// Whether there are more relations than are listed; name a schema
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<bool>,
     /// Columns, keys, indexes, privileges of the caller
     #[serde(skip_serializing_if = "Option::is_none")]
-    table: Option<Value>,
+    table: Option<JsonObject>,
 }
 
 impl Tool for Schema {
@@ -74,11 +74,12 @@ const MOST_RELATIONS: usize = 200;
 async fn overview(call: &Call, session: &mut Session, schema: Option<&str>) -> Result<Output> {
     let databases = match schema {
         Some(_) => None,
-        None => session.rows(call, DATABASES, &[]).await?.into_iter().flatten().next(),
+        None => Some(only_value(session.rows(call, DATABASES, &[]).await?)?),
     };
     let most = (MOST_RELATIONS + 1).to_string();
     let rows = session.rows(call, RELATIONS, &[schema, Some(&most)]).await?;
-    let mut relations: Vec<_> = rows.into_iter().flatten().collect();
+    let objects = rows.into_iter().map(|row| only_value(vec![row]));
+    let mut relations = objects.collect::<Result<Vec<JsonObject>, Failure>>()?;
     let truncated = relations.len() > MOST_RELATIONS;
     relations.truncate(MOST_RELATIONS);
     if let (Some(schema), true) = (schema, relations.is_empty()) {
@@ -115,7 +116,7 @@ async fn table(
     };
     let oid = oid.to_string();
     let described = session.rows(call, TABLE, &[Some(&oid)]).await?;
-    Ok(Output { table: described.into_iter().flatten().next(), ..Output::default() })
+    Ok(Output { table: Some(only_value(described)?), ..Output::default() })
 }
 
 const DATABASES: &str = "
