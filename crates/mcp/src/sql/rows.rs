@@ -23,7 +23,7 @@ pub(crate) struct Column {
 }
 
 /// A value of a row, for schemas: any JSON, but no string is longer than what values are cut to.
-pub(crate) struct Cell;
+pub(crate) enum Cell {}
 
 impl JsonSchema for Cell {
     fn schema_name() -> Cow<'static, str> {

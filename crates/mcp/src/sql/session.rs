@@ -113,9 +113,14 @@ impl Session {
         Ok(())
     }
 
-    /// A transaction for statements of our own about the database: names mean what PostgreSQL made them.
+    /// A transaction for statements of our own about the database.
     pub(crate) async fn inspect(&mut self, call: &Call) -> Result<()> {
         self.read_only(call).await?;
+        self.pin_names().await
+    }
+
+    /// From here on names and operators mean what PostgreSQL made them.
+    pub(crate) async fn pin_names(&mut self) -> Result<()> {
         self.command("SET LOCAL search_path = pg_catalog, pg_temp").await
     }
 

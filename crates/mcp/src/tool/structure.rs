@@ -72,7 +72,7 @@ impl Tool for Schema {
 const MOST_RELATIONS: usize = 200;
 
 async fn overview(call: &Call, session: &mut Session, schema: Option<&str>) -> Result<Output> {
-    let databases = match schema {
+    let databases: Option<Vec<String>> = match schema {
         Some(_) => None,
         None => Some(only_value(session.rows(call, DATABASES, &[]).await?)?),
     };
@@ -108,14 +108,15 @@ async fn table(
         (schema, _) => (schema, name),
     };
     let found = session.rows(call, FIND, &[schema, Some(name)]).await?;
-    let Some(oid) = found.first().and_then(|row| row[0].as_i64()) else {
+    let oid = found.first().and_then(|row| row.first()?.as_i64()).unwrap_or_default().to_string();
+    session.pin_names().await?;
+    let described = session.rows(call, TABLE, &[Some(&oid)]).await?;
+    if described.is_empty() {
         let message = format!("table_name: there is no `{name}` that the caller may see");
         return Err(Failure::new(code::NOT_FOUND, message)
             .hint("call without table_name for an overview")
             .into());
-    };
-    let oid = oid.to_string();
-    let described = session.rows(call, TABLE, &[Some(&oid)]).await?;
+    }
     Ok(Output { table: Some(only_value(described)?), ..Output::default() })
 }
 
@@ -152,12 +153,9 @@ LIMIT $2::bigint";
 
 /// By schema and name, or by the name alone where the search path finds it.
 const FIND: &str = "
-SELECT c.oid
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relname = $2::text AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND CASE WHEN $1::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
-           ELSE n.nspname = $1 END
-  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
+SELECT pg_catalog.to_regclass(
+  CASE WHEN $1::text IS NULL THEN pg_catalog.format('%I', $2::text)
+       ELSE pg_catalog.format('%I.%I', $1, $2) END)::pg_catalog.oid";
 
 const TABLE: &str = "
 SELECT pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
@@ -199,4 +197,4 @@ SELECT pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
     FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS v(privilege)
     WHERE pg_catalog.has_table_privilege(c.oid, v.privilege))))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = $1::pg_catalog.oid";
+WHERE c.oid = $1::pg_catalog.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
