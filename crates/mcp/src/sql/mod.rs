@@ -8,6 +8,7 @@
 mod cursor;
 mod error;
 mod rows;
+mod scanner;
 mod session;
 mod statement;
 mod wire;

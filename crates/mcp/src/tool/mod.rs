@@ -12,6 +12,7 @@ mod query;
 mod structure;
 mod sync;
 mod sync_status;
+mod synced_table;
 
 use std::future::Future;
 use std::pin::Pin;
