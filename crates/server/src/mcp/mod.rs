@@ -39,7 +39,7 @@ impl Mcp {
         // Certificates that were given are of a CA that is not known here.
         let ca_file = config.tls_files.is_none().then_some(ca_file);
         // Each request brings its own token.
-        let profile = Profile { host, token: Token::new(""), ca_file };
+        let profile = Profile::with_token(host, Token::new(""), ca_file);
         let client =
             Client::new(profile).map_err(|error| Error::Config(format!("mcp: {error}")))?;
         let settings = Settings { pg_port, ..Settings::default() };
