@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lakeport_catalog::Embedded;
+use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, Ready, Subjects};
+use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Ready, Subjects};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits, Observe};
@@ -71,17 +71,22 @@ pub(crate) async fn boot(
         Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
     let control = Arc::new(Control {
-        catalog: Arc::new(Embedded::new(store.clone())),
-        credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
+        app_public_schema: config.app_public_schema,
+        catalog: Arc::new(open_catalogs(config, &store)?),
+        credentials: Credentials::new(Arc::clone(&keys), &workspace_id)
+            .with_lifetime(config.token_lifetime),
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,
         keys: Arc::clone(&keys),
-        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id),
+        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id)
+            .with_lifetime(config.token_lifetime),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),
         progress: Progress::default(),
         ready: Ready::default(),
+        published: PublishedIdentities::default(),
+        sessions_on_revoke: config.sessions_on_revoke,
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),
@@ -114,6 +119,12 @@ fn limits(config: &Config) -> Limits {
         trusted_proxies: config.trusted_proxies.clone(),
         ..Limits::default()
     }
+}
+
+fn open_catalogs(config: &Config, store: &Store) -> Result<Mounted> {
+    let embedded = Embedded::new(store.clone(), config.locations.clone());
+    let (outside, any) = config.outside.mounts()?;
+    Ok(Mounted::new(embedded, config.locations.clone(), outside, any))
 }
 
 /// Where `make setup` puts PostgreSQL: `target/` of the tree that the program or its user is in.

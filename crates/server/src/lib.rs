@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod http;
 mod lock;
+mod mcp;
 mod metrics;
 mod names;
 mod oauth;
@@ -18,9 +19,12 @@ mod ports;
 mod profile;
 mod rest;
 mod route;
+mod stores;
 mod sync;
 mod tls;
 mod witness;
+#[cfg(test)]
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_control::supervisor::{OnFailure, Supervisor};
-use lakeport_control::{Control, reconcile};
+use lakeport_control::{Control, reconcile, settle_apps};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine, Observed, Process};
 use lakeport_gateway::Gateway;
@@ -39,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Settings};
 pub use error::Error;
+pub use stores::{CatalogSettings, ObjectStoreSettings};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -157,10 +162,12 @@ async fn assemble(
         account_id: parts.account_id,
         open_metrics: config.open_metrics,
     };
+    let ca_file = config.data_dir.join("ca.pem");
+    let mcp = mcp::Mcp::new(config, &running.http, running.pg_port, ca_file)?;
     running.spawn_tasks(parts.certificates);
-    running.spawn_http("http", http, None, rest::router(app.clone(), "http"));
+    running.spawn_http("http", http, None, rest::router(app.clone(), &mcp, "http"));
     if let Some((_, listener, tls)) = https {
-        running.spawn_http("https", listener, Some(tls), rest::router(app, "https"));
+        running.spawn_http("https", listener, Some(tls), rest::router(app, &mcp, "https"));
     }
     Ok(running)
 }
@@ -174,6 +181,8 @@ impl Running {
         let control = Arc::clone(&self.control);
         self.supervisor
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
+        let control = Arc::clone(&self.control);
+        self.supervisor.spawn("apps", OnFailure::ShutDown, |cancel| settle_apps(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));
         let engine = Arc::clone(&self.engine);

@@ -3,18 +3,24 @@
 //! Owns: routes, authentication of requests, and the wire form of answers. Closed by default: a route
 //! outside [`open_routes`] is reached only with a valid bearer token.
 
-mod auth;
+mod apps;
+pub(crate) mod auth;
 mod body;
 mod credentials;
 mod database_catalogs;
+mod database_tables;
 pub(crate) mod discovery;
 mod error;
 mod instances;
 mod login_links;
 mod metrics;
+mod permissions;
 mod pipelines;
 mod query;
+#[cfg(test)]
+mod refusals;
 mod request_id;
+mod roles;
 mod scim;
 mod service_secrets;
 mod signing_keys;
@@ -23,6 +29,7 @@ mod synced_tables;
 mod tokens;
 mod trail;
 mod unity;
+mod unity_permissions;
 
 use std::sync::Arc;
 
@@ -34,6 +41,8 @@ use lakeport_gateway::Gateway;
 
 use crate::witness::Witness;
 use error::ApiError;
+
+use crate::mcp::Mcp;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -48,17 +57,19 @@ pub(crate) struct App {
 }
 
 /// The whole API, as served under `scheme`.
-pub(crate) fn router(app: App, scheme: &'static str) -> Router {
-    // Resources that do not ask who the caller is are for administrators.
-    let administered = Router::new()
+pub(crate) fn router(app: App, mcp: &Mcp, scheme: &'static str) -> Router {
+    let authenticated = Router::new()
         .merge(instances::routes())
         .merge(credentials::routes())
         .merge(database_catalogs::routes())
         .merge(synced_tables::routes())
         .merge(pipelines::routes())
+        .merge(database_tables::routes())
         .merge(unity::routes())
-        .layer(from_fn(auth::require_admin));
-    let authenticated = administered
+        .merge(unity_permissions::routes())
+        .merge(permissions::routes())
+        .merge(roles::routes())
+        .merge(apps::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(service_secrets::routes())
@@ -71,6 +82,7 @@ pub(crate) fn router(app: App, scheme: &'static str) -> Router {
         .layer(from_fn_with_state(app.clone(), trail::leave));
     let mut router = open_routes()
         .merge(crate::oauth::routes())
+        .merge(crate::mcp::routes(&app, mcp))
         .layer(from_fn_with_state(app.clone(), trail::leave))
         .fallback_service(authenticated.with_state(app.clone()));
     if app.open_metrics {
