@@ -113,12 +113,11 @@ def test_a_table_is_what_its_log_says(api: Api, catalog: str, delta: DeltaTables
         rows,
         description="what was sold",
         partition_by=["day"],
-        configuration={"delta.enableChangeDataFeed": "true", "team": "shop"},
+        configuration={"delta.enableChangeDataFeed": "true"},
     )
     table = register(api, f"{catalog}.{catalog}.sales", location)
     assert table["comment"] == "what was sold"
     assert table["properties"]["delta.enableChangeDataFeed"] == "true"
-    assert table["properties"]["team"] == "shop"
     columns = {column["name"]: column for column in table["columns"]}
     assert columns["day"]["comment"] == "of the sale" and columns["day"]["partition_index"] == 0
     amount = columns["amount"]

@@ -35,7 +35,7 @@ create table shop."Odd.Name" (i int);
 
 
 @pytest.fixture
-def catalog_name(workspace: WorkspaceClient, own_instance: dict) -> Iterator[str]:
+def catalog_name(api: Api, workspace: WorkspaceClient, own_instance: dict) -> Iterator[str]:
     name = unique("cat")
     workspace.database.create_database_catalog(
         DatabaseCatalog(
@@ -46,7 +46,7 @@ def catalog_name(workspace: WorkspaceClient, own_instance: dict) -> Iterator[str
         )
     )
     yield name
-    workspace.api_client.do("DELETE", f"{CATALOGS}/{name}")
+    api.send("DELETE", f"{CATALOGS}/{name}")
 
 
 @pytest.fixture

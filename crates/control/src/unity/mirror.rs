@@ -259,15 +259,15 @@ impl Mirror {
             )
         };
         let sql = format!(
-            "select k.conrelid, k.contype::text, k.conname::text, {}, pn.nspname::text,
+            "select c.conrelid, c.contype::text, c.conname::text, {}, pn.nspname::text,
                     p.relname::text, {}
-             from pg_catalog.pg_constraint k
-             left join pg_catalog.pg_class p on p.oid = k.confrelid
+             from pg_catalog.pg_constraint c
+             left join pg_catalog.pg_class p on p.oid = c.confrelid
              left join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
-             where k.conrelid = any($1) and k.contype in ('p', 'f')
-             order by k.contype desc, k.conname",
-            names("k.conrelid", "k.conkey"),
-            names("k.confrelid", "k.confkey"),
+             where c.conrelid = any($1) and c.contype in ('p', 'f')
+             order by c.contype desc, c.conname",
+            names("c.conrelid", "c.conkey"),
+            names("c.confrelid", "c.confkey"),
         );
         let mut found: HashMap<u32, Vec<TableConstraint>> = HashMap::new();
         for row in &self.query(&sql, &[&oids]).await? {
