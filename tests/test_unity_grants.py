@@ -207,6 +207,31 @@ def test_a_right_on_a_database_is_a_grant_and_the_other_way_round(
         ]
 
 
+def test_who_registers_a_database_gets_no_rights_on_what_is_in_it(
+    api: Api, own_instance: dict
+) -> None:
+    with Login.to(api, own_instance).connect() as connection:
+        connection.execute("create schema shop; create table shop.orders as select 1 as id")
+    name = own_instance["name"]
+    with somebody(api, name) as person:
+        catalog = unique("cat")
+        body = {"name": catalog, "database_instance_name": name}
+        person.ok("POST", CATALOGS, body | {"database_name": "databricks_postgres"})
+        assert person.ok("GET", f"{UNITY}/schemas", catalog_name=catalog)["schemas"] == []
+        person.refused(404, "GET", f"{UNITY}/tables/{catalog}.shop.orders")
+        changes = {"changes": [{"principal": person.name, "add": ["SELECT"]}]}
+        path = f"{UNITY}/permissions/catalog/{catalog}"
+        assert "MANAGE" in person.refused(403, "PATCH", path, changes).message
+        # The owner of a role may own a table, and grant that one alone.
+        role = {"name": person.name}
+        api.ok("POST", f"/api/2.0/database/instances/{name}/roles", role)
+        with Login.to(api, own_instance).connect() as connection:
+            connection.execute(f'create schema own authorization "{person.name}"')
+            connection.execute("create table own.others (id int)")
+        path = f"{UNITY}/permissions/schema/{catalog}.own"
+        person.refused(403, "PATCH", path, changes)
+
+
 def test_rights_on_a_schema_reach_tables_to_come(
     api: Api, own_instance: dict, shop: tuple[str, Login]
 ) -> None:
