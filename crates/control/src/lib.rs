@@ -5,6 +5,7 @@
 //! needs of those it declares as a trait ([`Naming`], [`SyncRunner`]) that the server implements.
 
 mod access;
+mod apps;
 mod bearer;
 mod credentials;
 mod database_catalogs;
@@ -47,6 +48,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub use access::Capability;
+pub use apps::settle_apps;
 pub use bearer::Bearer;
 pub use error::{Error, Kind};
 pub use identities::PublishedIdentities;
@@ -76,6 +78,8 @@ pub struct Control {
     pub runner: Arc<dyn SyncRunner>,
     pub vault: Arc<Vault>,
     pub unit: CapacityUnit,
+    /// Whether apps may create in the schema `public` of their databases.
+    pub app_public_schema: bool,
     /// PostgreSQL version of instances that ask for none.
     pub default_major: u32,
     /// This data directory.

@@ -18,6 +18,9 @@ pub trait Naming: Send + Sync {
     /// The bare host that clients connect to, once there is one.
     fn read_write_dns(&self, instance: &Instance) -> Option<String>;
 
+    /// The port of every host.
+    fn port(&self) -> u16;
+
     /// Reads a host name that this naming may have given.
     fn parse(&self, host: &str) -> Option<HostName>;
 

@@ -283,6 +283,9 @@ fn store_refusal(error: StoreError, name: &str) -> Error {
         error if error.is_constraint("principals_application_id") => Error::already_exists(
             format!("a service principal with applicationId \"{name}\" already exists"),
         ),
+        error if error.is_constraint("apps_principal_id_fkey") => Error::precondition(format!(
+            "service principal \"{name}\" is the identity of an app; delete the app instead"
+        )),
         error if error.is_constraint("group_members_member_id_fkey") => {
             Error::invalid("members", "a value is not the id of a user, service principal or group")
         }

@@ -194,6 +194,10 @@ impl Names {
 
 #[async_trait]
 impl Naming for Names {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
     fn read_write_dns(&self, instance: &Instance) -> Option<String> {
         match &self.mode {
             Mode::Domain(domain) => Some(format!("{READ_WRITE}{}.{domain}", instance.uid)),

@@ -2,6 +2,7 @@
 //! that hangs on one, and who has which right on it. No server of an instance runs.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use lakeport_control::supervisor::Supervisor;
@@ -9,18 +10,20 @@ use lakeport_control::{Control, PrincipalDraft};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine};
 use lakeport_store::{
-    Instance, NewInstance, NewSyncedTable, Principal, PrincipalKind, SyncedTable,
+    Instance, NewApp, NewInstance, NewSyncedTable, Principal, PrincipalKind, SyncedTable,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::config::Settings;
+use crate::mcp::Mcp;
 use crate::names::Entrance;
 use crate::rest::App;
 use crate::{Config, boot};
 
 pub(crate) struct World {
     pub(crate) app: App,
+    pub(crate) mcp: Mcp,
     pub(crate) control: Arc<Control>,
     pub(crate) instance: Instance,
     pub(crate) table: SyncedTable,
@@ -43,6 +46,9 @@ impl World {
         let parts =
             boot::boot(&config, vault, &engine, entrance, &Supervisor::default()).await.unwrap();
         let control = Arc::clone(&parts.control);
+        let ca_file = directory.join("ca.pem");
+        std::fs::write(&ca_file, parts.authority.certificate_pem()).unwrap();
+        let mcp = Mcp::new(&config, "http://127.0.0.1:1", 5432, ca_file).unwrap();
         let admin = control.store.ensure_admin("admin@x.y").await.unwrap();
         let user_of = |name: &str| PrincipalDraft {
             user_name: name.to_owned(),
@@ -63,7 +69,7 @@ impl World {
             workspace_id: parts.workspace_id,
             account_id: parts.account_id,
         };
-        Self { app, control, instance, table, manager, user, stranger, engine, directory }
+        Self { app, mcp, control, instance, table, manager, user, stranger, engine, directory }
     }
 
     pub(crate) async fn token(&self, of: &Principal) -> String {
@@ -75,6 +81,18 @@ impl World {
     pub(crate) async fn end(self) {
         self.engine.stop(&ClusterId::system()).await.unwrap();
         std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
+/// A test that panics leaves no server running.
+impl Drop for World {
+    fn drop(&mut self) {
+        let pid_file = self.directory.join("clusters/system/data/postmaster.pid");
+        if let Some(pid) =
+            std::fs::read_to_string(pid_file).ok().as_deref().and_then(|f| f.lines().next())
+        {
+            let _ = Command::new("kill").args(["-QUIT", pid]).status();
+        }
     }
 }
 
@@ -90,9 +108,22 @@ fn new_instance(control: &Control, creator: &Principal) -> NewInstance {
     }
 }
 
+fn new_app(instance: &Instance) -> NewApp {
+    NewApp {
+        id: Uuid::new_v4(),
+        name: String::from("theirs"),
+        creator: instance.creator.clone(),
+        spec: json!({}),
+        stopped: false,
+        client_id: Uuid::new_v4(),
+        principal_name: String::from("app theirs"),
+    }
+}
+
 async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
     let store = &control.store;
     store.add_database_catalog("theirs", instance.uid, "shop", &instance.creator).await.unwrap();
+    store.add_app(&new_app(instance), &[]).await.unwrap();
     let table = NewSyncedTable {
         name: String::from("theirs.s.t"),
         instance_uid: instance.uid,

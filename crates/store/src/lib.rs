@@ -3,6 +3,7 @@
 //! Owns: migrations, leases, and one typed function a statement. Never: decisions; a caller that needs two
 //! statements to agree gets one function with one transaction.
 
+mod apps;
 mod database_catalogs;
 mod error;
 mod grants;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Config, NoTls};
 
+pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
 pub use database_catalogs::DatabaseCatalogRow;
 pub use error::Error;
 pub use grants::{Grant, NewCode, Once, RedeemedCode};

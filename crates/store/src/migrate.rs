@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (2, include_str!("../migrations/0002_sync_modes.sql")),
     (3, include_str!("../migrations/0003_identities.sql")),
     (4, include_str!("../migrations/0004_permissions.sql")),
+    (5, include_str!("../migrations/0005_apps.sql")),
     (7, include_str!("../migrations/0007_unity.sql")),
 ];
 

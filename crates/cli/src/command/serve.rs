@@ -71,8 +71,16 @@ fn settings(args: ServeArgs) -> Settings {
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
         sessions_on_revoke: args.sessions_on_revoke,
+        mcp_hosts: args.mcp_hosts,
+        app_public_schema: args.app_public_schema,
+        token_lifetime: args.token_lifetime,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
+        session_idle: args.session_idle,
+        session_age: args.session_age,
+        proxy_protocol_from: args.proxy_protocol_from,
+        audit_log_size: args.audit_log_size,
+        open_metrics: args.open_metrics,
     }
 }
 

@@ -35,8 +35,12 @@ pub(crate) async fn require_token(
     };
     match app.control.bearer(token).await {
         Ok(Bearer::Owner { principal, .. }) => {
-            request.extensions_mut().insert(Caller(principal));
-            next.run(request).await
+            let caller = Caller(principal);
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            // Whoever writes down what was done needs to know by whom.
+            response.extensions_mut().insert(caller);
+            response
         }
         Ok(Bearer::Expired { seconds_ago }) => unauthenticated(&format!(
             "The access token expired {seconds_ago} seconds ago: log in again to get a new one."
@@ -54,7 +58,7 @@ fn unauthenticated(message: &str) -> Response {
 }
 
 /// The scheme's name has no case.
-fn bearer(request: &Request) -> Option<&str> {
+pub(crate) fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())

@@ -43,7 +43,7 @@ async fn send(at: SocketAddr, method: &str, path: &str, body: &str, token: &str)
 async fn serve(world: &World) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = router(world.app.clone(), "http");
+    let router = router(world.app.clone(), &world.mcp, "http");
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }

@@ -11,7 +11,7 @@ pub(super) enum Asks {
     Use,
     /// CAN_MANAGE: with CAN_USE the refusal says so.
     Manage,
-    /// An administrator; anybody else is told that it does not exist.
+    /// An administrator, or whose it is; anybody else is told that it does not exist.
     Hidden,
     /// An administrator.
     Admin,
@@ -19,7 +19,7 @@ pub(super) enum Asks {
 
 use Asks::{Admin, Hidden, Manage, Nothing, Token, Use};
 
-/// Every route: `@i` is an instance of somebody else, `@u` its uid, `@c` its catalog, `@p` the pipeline of
+/// Every route: `@i` is an instance of somebody else, and an app, `@u` its uid, `@c` its catalog, `@p` the pipeline of
 /// its synced table, `@n` the number of another principal.
 pub(super) const ROUTES: &[(&str, &str, &str, Asks)] = &[
     ("GET", "/healthz", "", Nothing),
@@ -110,6 +110,21 @@ pub(super) const ROUTES: &[(&str, &str, &str, Asks)] = &[
         Manage,
     ),
     ("GET", "/api/2.0/permissions/database-instances/@i/permissionLevels", "", Use),
+    ("GET", "/api/2.0/apps", "", Token),
+    ("POST", "/api/2.0/apps", r#"{"name": "new"}"#, Token),
+    ("GET", "/api/2.0/apps/@i", "", Hidden),
+    ("PATCH", "/api/2.0/apps/@i", "{}", Hidden),
+    ("DELETE", "/api/2.0/apps/@i", "", Hidden),
+    ("GET", "/api/2.0/apps/@i/update", "", Hidden),
+    ("POST", "/api/2.0/apps/@i/update", "{}", Hidden),
+    ("POST", "/api/2.0/apps/@i/start", "", Hidden),
+    ("POST", "/api/2.0/apps/@i/stop", "", Hidden),
+    ("GET", "/api/2.0/apps/@i/deployments", "", Hidden),
+    ("POST", "/api/2.0/apps/@i/deployments", r#"{"source_code_path": "/x"}"#, Hidden),
+    ("GET", "/api/2.0/apps/@i/deployments/00000000-0000-0000-0000-000000000000", "", Hidden),
+    ("POST", "/api/2.0/lakeport/apps/@i/runs", "", Hidden),
+    ("PUT", "/api/2.0/lakeport/apps/@i/runs/x", r#"{"state": "RUNNING"}"#, Hidden),
+    ("DELETE", "/api/2.0/lakeport/apps/@i/runs/x", "", Hidden),
     ("GET", "/api/2.1/unity-catalog/catalogs", "", Token),
     ("POST", "/api/2.1/unity-catalog/catalogs", r#"{"name": "c"}"#, Admin),
     ("GET", "/api/2.1/unity-catalog/catalogs/@c", "", Use),
