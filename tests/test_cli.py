@@ -86,6 +86,10 @@ def test_tables_are_registered_by_path(lakeport: Cli, delta: DeltaTables) -> Non
     assert json.loads(made.stdout)["full_name"] == name
     described = json.loads(lakeport("tables", "describe", name, "-o", "json").stdout)
     assert [column["name"] for column in described["columns"]] == ["id"]
+    rows = json.loads(lakeport("tables", "preview", name, "-o", "json").stdout)
+    assert rows == {"version": 0, "row_count": 2, "rows": [{"id": "1"}, {"id": "2"}]}
+    seen = lakeport("tables", "preview", name, "--limit", "1", "-o", "text").stdout
+    assert seen == "id\n1\n\n1 of 2 rows at version 0\n"
     lakeport("tables", "register", name, str(delta.path("nowhere")), code=1)
 
 

@@ -43,7 +43,7 @@ pub use synced_tables::{
 };
 pub use tokens::TokenInfo;
 pub use unity::{ObjectPatch, UnityCatalog, UnitySchema};
-pub use unity_grants::{GrantPlace, UnityGrant};
+pub use unity_grants::{EVERYBODY, GrantPlace, UnityGrant};
 pub use unity_tables::{SyncedIn, UnityTable};
 
 pub type Result<T> = std::result::Result<T, Error>;
