@@ -21,6 +21,7 @@ mod relay;
 mod route;
 mod sessions;
 mod startup;
+mod threads;
 mod tls;
 mod upstream;
 
@@ -31,6 +32,7 @@ pub use route::{
 };
 pub use tls::tls_config;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,15 +49,21 @@ pub struct Gateway {
     failures: limits::Failures,
     cancels: cancel::CancelKeys,
     sessions: sessions::Sessions,
+    threads: threads::Threads,
     /// Cancelled once, by [`Gateway::drain`].
     draining: CancellationToken,
     connections: TaskTracker,
 }
 
 impl Gateway {
-    pub fn new(auth: Arc<dyn Authenticate>, route: Arc<dyn Route>, limits: Limits) -> Arc<Self> {
+    /// Starts the threads that will carry its connections; they end with it.
+    pub fn new(
+        auth: Arc<dyn Authenticate>,
+        route: Arc<dyn Route>,
+        limits: Limits,
+    ) -> io::Result<Arc<Self>> {
         let draining = CancellationToken::new();
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             auth,
             route,
             admission: limits::Admission::new(&limits),
@@ -63,9 +71,10 @@ impl Gateway {
             limits,
             cancels: cancel::CancelKeys::default(),
             sessions: sessions::Sessions::new(draining.clone()),
+            threads: threads::Threads::start()?,
             draining,
             connections: TaskTracker::new(),
-        })
+        }))
     }
 
     /// Serves one listener until `cancel` or [`Gateway::drain`]; an accept error never ends it.

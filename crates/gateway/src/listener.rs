@@ -4,6 +4,7 @@
 //! aborted connection is logged, and the loop goes on.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,8 +39,7 @@ pub(crate) async fn serve(
                 if let Err(error) = tune(&tcp) {
                     tracing::debug!(%peer, %error, "socket options were not set");
                 }
-                let run = connection::run(gateway.clone(), tcp, peer, tls.clone());
-                gateway.connections.spawn(run);
+                carry(&gateway, tcp, peer, tls.clone());
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
@@ -47,6 +47,21 @@ pub(crate) async fn serve(
             }
         }
     }
+}
+
+/// Hands a connection to the thread that will carry it.
+fn carry(gateway: &Arc<Gateway>, tcp: TcpStream, peer: SocketAddr, tls: Arc<ServerConfig>) {
+    let connection = {
+        let gateway = gateway.clone();
+        async move {
+            // A socket is watched by the runtime that it is made in.
+            match tcp.into_std().and_then(TcpStream::from_std) {
+                Ok(tcp) => connection::run(gateway, tcp, peer, tls).await,
+                Err(error) => tracing::warn!(%peer, %error, "a connection was not taken over"),
+            }
+        }
+    };
+    gateway.threads.spawn(gateway.connections.track_future(connection));
 }
 
 /// Small answers leave at once, and a peer that vanished is noticed.

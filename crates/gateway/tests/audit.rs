@@ -48,7 +48,8 @@ async fn logins_and_ends_are_logged_and_tokens_are_not() {
         .with_writer(move || writer.clone())
         .finish();
     // The test's runtime has one thread, so this sees the gateway's tasks too.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // Connections run on threads of the gateway's own.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let postgres = Postgres::shared();
     let mut script = Script::with_server(postgres.socket());

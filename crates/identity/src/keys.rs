@@ -61,7 +61,7 @@ impl SigningKeys {
     pub async fn load(store: &Store, vault: &Vault) -> Result<Arc<Self>> {
         let rows = store.signing_keys().await?;
         if !rows.iter().any(|row| row.retires_at.is_none()) {
-            store.add_signing_key(&generate(vault)?).await?;
+            store.first_signing_key(&generate(vault)?).await?;
         }
         Ok(Arc::new(Self::of(read(store, vault).await?)))
     }

@@ -86,7 +86,8 @@ pub(crate) async fn boot(
     });
     let routes = Routes { control: Arc::clone(&control), names: Arc::clone(&names) };
     let tokens = Tokens(Arc::clone(&control));
-    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), Limits::default());
+    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), Limits::default())
+        .map_err(Error::io("starting", "the gateway's threads"))?;
     names.connect(Arc::clone(&gateway), listener)?;
     Ok(Parts { control, gateway, names, authority, certificates, workspace_id, account_id })
 }

@@ -46,6 +46,8 @@ const KEYS_TICK: Duration = Duration::from_secs(60);
 /// How often the pool of prepared clusters is looked after, and how rarely while that fails.
 const POOL_TICK: Duration = Duration::from_millis(500);
 const POOL_LONGEST: Duration = Duration::from_secs(60);
+/// How often it is looked for logs that have grown too large.
+const LOGS_TICK: Duration = Duration::from_secs(60);
 /// How often the metadata cluster is looked at.
 const METADATA_TICK: Duration = Duration::from_secs(1);
 
@@ -165,6 +167,8 @@ impl Running {
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));
+        let engine = Arc::clone(&self.engine);
+        self.supervisor.spawn("logs", OnFailure::Log, |cancel| trim_logs(engine, cancel));
         if self.own_metadata {
             let engine = Arc::clone(&self.engine);
             self.supervisor
@@ -272,6 +276,19 @@ async fn fill_pool(
             _ => pause = POOL_TICK,
         }
         cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
+    }
+    Ok(())
+}
+
+/// Keeps the logs of the databases from filling the disk.
+async fn trim_logs(
+    engine: Arc<LocalEngine>,
+    cancel: CancellationToken,
+) -> std::result::Result<(), String> {
+    while cancel.run_until_cancelled(tokio::time::sleep(LOGS_TICK)).await.is_some() {
+        if let Err(error) = engine.trim_logs().await {
+            tracing::warn!(%error, "a database's log was not cut; it is tried again");
+        }
     }
     Ok(())
 }

@@ -71,14 +71,20 @@ impl Store {
             .collect())
     }
 
-    pub async fn add_signing_key(&self, key: &SigningKeyRow) -> Result<()> {
-        self.connection()
-            .await?
+    /// The key that signs, unless there is one by now: the first writer wins.
+    pub async fn first_signing_key(&self, key: &SigningKeyRow) -> Result<()> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute("lock table signing_keys in share row exclusive mode", &[]).await?;
+        transaction
             .execute(
-                "insert into signing_keys (kid, public_key, sealed) values ($1, $2, $3)",
+                "insert into signing_keys (kid, public_key, sealed)
+                 select $1, $2, $3
+                 where not exists (select from signing_keys where retires_at is null)",
                 &[&key.kid, &key.public_key, &key.sealed],
             )
             .await?;
+        transaction.commit().await?;
         Ok(())
     }
 

@@ -25,6 +25,8 @@ use uuid::Uuid;
 use super::os_user::OsUser;
 use crate::{ClusterId, Error, Result};
 
+/// Within the directory of a cluster.
+const LOG: &str = "postgres.log";
 /// `sun_path` holds 107 bytes, of which the socket's own name and a short id take these.
 const MAX_RUN_DIR_BYTES: usize = 107 - "/0123456789ab/.s.PGSQL.5432.lock".len();
 
@@ -90,7 +92,14 @@ impl Layout {
     }
 
     pub(crate) fn log(&self, id: &ClusterId) -> PathBuf {
-        self.cluster(id).join("postgres.log")
+        self.cluster(id).join(LOG)
+    }
+
+    /// The logs of all clusters.
+    pub(crate) fn logs(&self) -> Result<Vec<PathBuf>> {
+        let clusters = self.root.join("clusters");
+        let entries = fs::read_dir(&clusters).map_err(Error::io("listing", &clusters))?;
+        Ok(entries.flatten().map(|entry| entry.path().join(LOG)).collect())
     }
 
     /// Short, because the length of a socket's path is limited.

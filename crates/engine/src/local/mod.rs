@@ -7,6 +7,7 @@
 mod binaries;
 mod files;
 mod layout;
+mod logs;
 mod os_user;
 mod postmaster;
 mod template;
@@ -65,6 +66,18 @@ impl LocalEngine {
     #[must_use]
     pub fn log_file(&self, id: &ClusterId) -> PathBuf {
         self.layout.log(id)
+    }
+
+    /// Cuts the logs that have grown too large.
+    pub async fn trim_logs(&self) -> Result<()> {
+        let layout = self.layout.clone();
+        run_blocking(move || {
+            for log in layout.logs()? {
+                logs::trim(&log).map_err(Error::io("cutting", &log))?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     fn version(&self, major: u32) -> Result<&Version> {

@@ -1,8 +1,7 @@
 //! The server process of one data directory: seeing, starting and stopping it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,14 +9,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::process::Child;
 
+use super::logs;
 use super::os_user::OsUser;
 use crate::{Error, Process, Result};
 
 /// Crash recovery of a large cluster may take long; a server that makes progress is not given up.
 const START_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(4);
-/// A log larger than this is begun anew at the next start.
-const MAX_LOG_BYTES: u64 = 64 << 20;
 
 /// How sessions are treated at a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +54,7 @@ pub(crate) async fn start(launch: Launch<'_>) -> Result<()> {
     if running(launch.data)?.is_some() {
         return wait_ready(launch.data, None, launch.log, 0).await;
     }
-    let (file, offset) = open_log(launch.log)?;
+    let (file, offset) = logs::open(launch.log)?;
     let program = launch.bin.join("postgres");
     let errors = file.try_clone().map_err(Error::io("opening", launch.log))?;
     let child = launch
@@ -175,21 +173,6 @@ fn is_server_of(pid: Pid, data: &Path) -> bool {
         return cwd.is_ok_and(|cwd| cwd == data);
     }
     test_kill_process(pid).is_ok()
-}
-
-/// The log is ours: the server has it open and cannot reach its name.
-fn open_log(log: &Path) -> Result<(File, u64)> {
-    let length = fs::metadata(log).map(|metadata| metadata.len()).unwrap_or_default();
-    let fresh = length > MAX_LOG_BYTES;
-    let mut options = OpenOptions::new();
-    options.create(true).mode(0o600);
-    if fresh {
-        options.write(true).truncate(true);
-    } else {
-        options.append(true);
-    }
-    let file = options.open(log).map_err(Error::io("opening", log))?;
-    Ok((file, if fresh { 0 } else { length }))
 }
 
 /// Why a start failed, in the server's own words.

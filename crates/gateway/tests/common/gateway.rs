@@ -107,7 +107,7 @@ pub(crate) struct Running {
 
 pub(crate) async fn start(script: Script, limits: Limits) -> Running {
     let script = Arc::new(script);
-    let gateway = Gateway::new(script.clone(), script.clone(), limits);
+    let gateway = Gateway::new(script.clone(), script.clone(), limits).unwrap();
     let names = ["localhost", "shop.db.test", "till.db.test", "elsewhere.test"];
     let made = rcgen::generate_simple_self_signed(names.map(String::from)).unwrap();
     let certificate = made.cert.der().clone();

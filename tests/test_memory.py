@@ -1,0 +1,96 @@
+"""Agents' memory: Databricks' own classes, as a user in `public` and as a service principal in a schema."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kit.api import Api
+from kit.identities import machine
+from kit.login import Login
+from kit.names import unique
+from kit.server import REPO, Server, clean_environment
+
+PYTHON = REPO / "target" / "venv" / "memory" / "bin" / "python"
+SCRIPT = Path(__file__).with_name("memory_script.py")
+PARTS = [
+    "CheckpointSaver",
+    "AsyncCheckpointSaver",
+    "DatabricksStore",
+    "AsyncDatabricksStore",
+    "AsyncDatabricksSession",
+    "LongRunningAgentServer",
+]
+
+
+@dataclass
+class Agent:
+    """Who remembers, in which instance and schema."""
+
+    instance: str
+    schema: str
+    identity: dict[str, str]
+
+
+@pytest.fixture(scope="module", params=["user", "service principal"])
+def agent(request: pytest.FixtureRequest, server: Server, api: Api) -> Iterator[Agent]:
+    name = unique("memory")
+    api.create_instance(name)
+    instance = api.wait_for_state(name, "AVAILABLE")
+    if request.param == "user":
+        yield Agent(name, "", {"DATABRICKS_CONFIG_FILE": str(server.config_file)})
+    else:
+        with service_principal(api, instance) as identity:
+            yield Agent(name, "agent-1", {"DATABRICKS_HOST": server.http} | identity)
+    api.delete_instance(name)
+
+
+@contextmanager
+def service_principal(api: Api, instance: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """May connect and create in the database, and owns nothing of it."""
+    with machine(api, admin=True) as made:
+        with Login.to(api, instance).connect() as owner:
+            owner.execute(f'CREATE ROLE "{made.client_id}" LOGIN')
+            owner.execute(
+                f'GRANT CONNECT, CREATE ON DATABASE databricks_postgres TO "{made.client_id}"'
+            )
+        yield {
+            "DATABRICKS_CLIENT_ID": made.client_id,
+            "DATABRICKS_CLIENT_SECRET": made.secret,
+        }
+
+
+def test_guide(server: Server, api: Api) -> None:
+    guide = (REPO / "docs" / "memory.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    api.create_instance("my-instance")
+    api.wait_for_state("my-instance", "AVAILABLE")
+    done = subprocess.run(
+        [PYTHON, "-c", code],
+        env=clean_environment() | {"DATABRICKS_CONFIG_FILE": str(server.config_file)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    api.delete_instance("my-instance")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "loves spicy noodles\n"
+
+
+def test_memory(agent: Agent) -> None:
+    done = subprocess.run(
+        [PYTHON, SCRIPT, agent.instance, agent.schema],
+        env=clean_environment()
+        | {"LAKEBASE_INSTANCE_NAME": agent.instance, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        | agent.identity,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, f"worked: {done.stdout}\n{done.stderr}"
+    assert done.stdout.splitlines() == PARTS
