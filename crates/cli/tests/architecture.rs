@@ -71,7 +71,7 @@ fn heavy_and_foreign_things_stay_where_they_belong() {
         ("axum", &["server"][..]),
         ("delta_kernel", &["sync"]),
         ("delta_kernel_default_engine", &["sync"]),
-        ("reqwest", &["client"]),
+        ("reqwest", &["client", "server"]),
         ("clap", &["cli"]),
         ("rcgen", &["identity"]),
         ("jsonwebtoken", &["identity"]),

@@ -8,9 +8,11 @@ mod access;
 mod credentials;
 mod database_catalogs;
 mod error;
+mod federation;
 mod instance_spec;
 mod instances;
 mod naming;
+mod outside_logins;
 mod page;
 mod passwords;
 mod pipelines;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use lakeport_catalog::Catalog;
 use lakeport_engine::{CapacityUnit, Engine};
 use lakeport_identity::oauth::OAuth;
+use lakeport_identity::outside::Provider;
 use lakeport_identity::{Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
@@ -61,6 +64,8 @@ pub struct Control {
     pub catalog: Arc<dyn Catalog>,
     pub credentials: Credentials,
     pub oauth: OAuth,
+    /// Where people may log in instead of here.
+    pub provider: Option<Provider>,
     /// What both are signed with.
     pub keys: Arc<SigningKeys>,
     pub naming: Arc<dyn Naming>,

@@ -9,6 +9,9 @@ use lakeport_engine::CapacityUnit;
 use serde::Deserialize;
 
 use crate::{Error, Result};
+pub use outside::{IssuerSettings, LoginProvider, ProviderSettings, TrustedIssuer};
+
+mod outside;
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_PG_PORT: u16 = 5432;
@@ -35,6 +38,9 @@ pub struct Settings {
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
+    /// In the TOML file alone: tables of several keys.
+    pub trusted_issuers: Option<Vec<IssuerSettings>>,
+    pub login_provider: Option<ProviderSettings>,
 }
 
 impl Settings {
@@ -64,6 +70,8 @@ impl Settings {
             log_filter: self.log_filter.or(other.log_filter),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
+            trusted_issuers: self.trusted_issuers.or(other.trusted_issuers),
+            login_provider: self.login_provider.or(other.login_provider),
         }
     }
 }
@@ -83,6 +91,8 @@ pub struct Config {
     pub metadata_url: Option<MetadataUrl>,
     pub postgres_bin: Vec<PathBuf>,
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub trusted_issuers: Vec<TrustedIssuer>,
+    pub login_provider: Option<LoginProvider>,
 }
 
 /// A connection string, which may hold a password: never printed.
@@ -120,6 +130,8 @@ impl TryFrom<Settings> for Config {
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
+            trusted_issuers: outside::issuers(settings.trusted_issuers.unwrap_or_default())?,
+            login_provider: settings.login_provider.map(outside::provider).transpose()?,
         })
     }
 }
@@ -261,6 +273,9 @@ mod tests {
             ("domain = 'a..b'", "domain"),
             ("tls_cert = '/c'", "tls_key"),
             ("catalog_url = 'http://x'", "catalog_url"),
+            ("trusted_issuers = [{ url = 'http://x' }]", "trusted_issuers.url"),
+            ("trusted_issuers = [{ url = 'https://x', audience = 'y' }]", "audience"),
+            ("login_provider = { url = 'https://x' }", "login_provider.client_id"),
         ] {
             let message = config(toml).unwrap_err().to_string();
             assert!(message.contains(field), "{toml}: {message}");

@@ -17,6 +17,7 @@ mod rest;
 mod route;
 mod sync;
 mod tls;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

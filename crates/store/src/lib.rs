@@ -4,6 +4,7 @@
 //! statements to agree gets one function with one transaction.
 
 mod error;
+mod federation;
 mod grants;
 mod instances;
 mod lease;
@@ -21,6 +22,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use tokio_postgres::{Config, NoTls};
 
 pub use error::Error;
+pub use federation::{FederationPolicy, FederationSpec};
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};

@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("../migrations/0001_metadata.sql")),
     (2, include_str!("../migrations/0002_sync_modes.sql")),
     (3, include_str!("../migrations/0003_identities.sql")),
+    (8, include_str!("../migrations/0008_federation.sql")),
 ];
 
 /// Key of the advisory lock that keeps two servers from migrating at once.

@@ -69,6 +69,9 @@ fn settings(args: ServeArgs) -> Settings {
         log_filter: args.log_filter,
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
+        // Tables of several keys: in the file alone.
+        trusted_issuers: None,
+        login_provider: None,
     }
 }
 

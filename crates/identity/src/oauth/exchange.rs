@@ -133,8 +133,12 @@ fn invalid_grant(description: &str) -> Error {
 }
 
 /// RFC 7636, method S256.
+pub(crate) fn challenge_of(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
+}
+
 fn fits(verifier: &str, challenge: &str) -> bool {
-    let digest = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+    let digest = challenge_of(verifier);
     (43..=128).contains(&verifier.len())
         && verify_slices_are_equal(digest.as_bytes(), challenge.as_bytes()).is_ok()
 }

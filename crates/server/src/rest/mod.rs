@@ -9,6 +9,7 @@ mod credentials;
 mod database_catalogs;
 pub(crate) mod discovery;
 mod error;
+mod federation_policies;
 mod instances;
 mod login_links;
 mod pipelines;
@@ -53,6 +54,7 @@ pub(crate) fn router(app: App, scheme: &'static str) -> Router {
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(service_secrets::routes())
+        .merge(federation_policies::routes())
         .merge(login_links::routes())
         .merge(signing_keys::routes())
         .fallback(no_such_endpoint)
