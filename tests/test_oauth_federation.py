@@ -363,9 +363,9 @@ def test_odd_answers_of_an_issuer_are_not_believed(
 ) -> None:
     good, *odd = issuers[:7]
 
-    def discovery(issuer: Issuer, **changed: str) -> None:
-        page = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}/jwks"}
-        issuer.page(OPENID, page | changed)
+    def discovery(serving: Issuer, **changed: str) -> None:
+        page = {"issuer": serving.url, "jwks_uri": f"{serving.url}/jwks"}
+        serving.page(OPENID, page | changed)
 
     odd[0].page(OPENID, {}, status=500)
     odd[1].page(OPENID, b"", status=302, Location=f"{good.url}{OPENID}")
