@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build test demo bench lint clean
+.PHONY: help setup build test demo wheel bench lint clean
 
 PYTHON := target/venv/kit/bin/python
 
@@ -20,10 +20,17 @@ build: ## build the binary
 
 test: setup build ## install what is missing and run every test
 	cargo test --workspace --locked --no-fail-fast
+	cargo test --package lakeport-client --all-features --locked
 	$(PYTHON) -m pytest tests
 
 demo: ## show the main job on real input, step by step
 	@scripts/demo.sh
+
+wheel: ## build the Python package's wheel, with the release binary in it, into dist/
+	cargo build --package lakeport-cli --locked --release
+	LAKEPORT_WHEEL_BINARY=$${CARGO_TARGET_DIR:-target}/release/lakeport \
+	  target/venv/package/bin/python -m pip wheel python --no-deps --no-build-isolation \
+	  --wheel-dir dist
 
 bench: ## measure, as ratios in one run
 	scripts/setup.sh bench

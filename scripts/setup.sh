@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build, the tests and the demo need, and nothing that is already there.
 #
-#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, and where their tools
-#                             are, test clients in Go and Java and an OpenID provider in JavaScript
+#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, Node packages, and where
+#                             their tools are, test clients in Go and Java
 #   scripts/setup.sh bench    the same, and PgBouncer
 #
 # As root it also installs packages of the system; as anybody else it says what it could not bring.
@@ -12,7 +12,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory browser)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0 browser)
 
 main() {
     umask 022
@@ -28,9 +28,11 @@ main() {
         python_environment "$name"
     done
     postgres_from_wheel
+    node_packages node
+    node_packages mcp
+    node_packages provider
     go_client
     java_client
-    openid_provider
     check_rust
 }
 
@@ -206,20 +208,19 @@ java_client() {
     stamp "$target" "$source"/*
 }
 
-# A program that people log in with, for the tests of logins at an outside provider.
-openid_provider() {
-    local source=$repo/tests/clients/provider target=$cache/clients/provider tool
+# --- Node -----------------------------------------------------------------------------------------
+
+# tests/clients/NAME, with its packages, in target/clients/NAME. Some need a newer Node.js than most
+# systems have: a Python wheel brings it.
+node_packages() {
+    local source=$repo/tests/clients/$1 target=$cache/clients/$1 node=$cache/venv/mcp-2.3.0/bin
     stamped "$target" "$source"/* && return
-    for tool in node npm; do
-        command -v $tool >/dev/null ||
-            { say "no $tool: tests of logins at an outside provider are skipped"; return; }
-    done
-    say "OpenID provider for the tests"
+    say "Node packages of tests/clients/$1"
     rm -rf "$target"
     mkdir -p "$target"
     cp "$source"/* "$target"
-    npm ci --prefix "$target" --silent --no-audit --no-fund ||
-        die "the OpenID provider could not be installed"
+    PATH=$node:$PATH npm ci --prefix "$target" --silent --no-audit --no-fund ||
+        die "the packages of tests/clients/$1 could not be installed"
     stamp "$target" "$source"/*
 }
 

@@ -9,6 +9,7 @@ import pytest
 from databricks.sdk import WorkspaceClient
 
 from kit.api import Api
+from kit.cli import Cli
 from kit.delta import DeltaTables
 from kit.login import Login
 from kit.names import unique
@@ -59,6 +60,12 @@ def own_server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def api(server: Server) -> Api:
     return Api(server.http, server.token)
+
+
+@pytest.fixture(scope="session")
+def lakeport(server: Server) -> Cli:
+    """The command line, as the administrator of the shared server."""
+    return Cli(server.config_file)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,9 @@
 
     memory_script.py INSTANCE SCHEMA
 
-Who works is said by the SDK's own environment; SCHEMA may be empty, which is `public`. Each part sets its
-tables up twice, writes, has every session of its role killed, and finds again what it wrote. Prints the
-name of each part that worked.
+Who works is said by the SDK's own environment; SCHEMA may be empty, which is `public`. Each part sets
+its tables up twice, writes, has every session of its role killed, and finds again what it wrote.
+Prints the name of each part that worked.
 """
 
 import asyncio
@@ -153,7 +153,15 @@ async def async_checkpoints() -> None:
         assert len([found async for found in saver.alist(thread)]) == 6
 
 
-# --- Long-term memory: a store with semantic search ------------------------------------------------
+# --- Long-term memory: a store with semantic search -----------------------------------------------
+
+def search_options() -> dict[str, Any]:
+    return {
+        "embeddings": embeddings(),
+        "embedding_dims": DIMENSIONS,
+        "embedding_fields": ["text"],
+    }
+
 
 FACTS = {
     "food": {"text": "loves spicy noodles"},
@@ -166,7 +174,7 @@ def store() -> None:
     from databricks_langchain import DatabricksStore
 
     users = ("users", str(uuid.uuid4()))
-    options = {"embeddings": embeddings(), "embedding_dims": DIMENSIONS, "embedding_fields": ["text"]}
+    options = search_options()
     memory = DatabricksStore(**PLACE, **options)
     memory.setup()
     memory.setup()
@@ -187,7 +195,7 @@ async def async_store() -> None:
     from databricks_langchain import AsyncDatabricksStore
 
     users = ("users", str(uuid.uuid4()))
-    options = {"embeddings": embeddings(), "embedding_dims": DIMENSIONS, "embedding_fields": ["text"]}
+    options = search_options()
     async with AsyncDatabricksStore(**PLACE, **options) as memory:
         await memory.setup()
         await memory.setup()
@@ -222,7 +230,7 @@ async def session() -> None:
     assert await again.get_items() == []
 
 
-# --- The agent server whose answers outlive their request ------------------------------------------
+# --- The agent server whose answers outlive their request -----------------------------------------
 
 
 def agent_server() -> None:

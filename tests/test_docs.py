@@ -29,7 +29,7 @@ def test_python_of_the_readme_and_of_connecting(server: Server, api: Api) -> Non
     (first,) = snippets("README.md", "python")
     assert "PostgreSQL 16" in run_python(server, first)
     # The same instance, as a reader would go on.
-    (second,) = snippets("docs/connecting.md", "python")
+    second, *_ = snippets("docs/connecting.md", "python")
     assert run_python(server, second + "print(connection.info.dbname)") == "databricks_postgres\n"
     api.delete_instance("my-instance")
 

@@ -1,4 +1,4 @@
-"""Agents' memory: Databricks' own classes, as a user in `public` and as a service principal in a schema."""
+"""Agents' memory: Databricks' own classes, as a user and as a service principal."""
 
 import re
 import subprocess
@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kit.api import Api
-from kit.identities import machine
-from kit.login import Login
 from kit.names import unique
 from kit.server import REPO, Server, clean_environment
 
@@ -41,28 +38,32 @@ class Agent:
 def agent(request: pytest.FixtureRequest, server: Server, api: Api) -> Iterator[Agent]:
     name = unique("memory")
     api.create_instance(name)
-    instance = api.wait_for_state(name, "AVAILABLE")
+    api.wait_for_state(name, "AVAILABLE")
     if request.param == "user":
         yield Agent(name, "", {"DATABRICKS_CONFIG_FILE": str(server.config_file)})
     else:
-        with service_principal(api, instance) as identity:
+        with service_principal(api, name) as identity:
             yield Agent(name, "agent-1", {"DATABRICKS_HOST": server.http} | identity)
     api.delete_instance(name)
 
 
 @contextmanager
-def service_principal(api: Api, instance: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """May connect and create in the database, and owns nothing of it."""
-    with machine(api, admin=True) as made:
-        with Login.to(api, instance).connect() as owner:
-            owner.execute(f'CREATE ROLE "{made.client_id}" LOGIN')
-            owner.execute(
-                f'GRANT CONNECT, CREATE ON DATABASE databricks_postgres TO "{made.client_id}"'
-            )
-        yield {
-            "DATABRICKS_CLIENT_ID": made.client_id,
-            "DATABRICKS_CLIENT_SECRET": made.secret,
-        }
+def service_principal(api: Api, instance: str) -> Iterator[dict[str, str]]:
+    """The identity of an app: it may connect and create in the database, and owns nothing of it."""
+    database = {
+        "instance_name": instance,
+        "database_name": "databricks_postgres",
+        "permission": "CAN_CONNECT_AND_CREATE",
+    }
+    name = unique("agent")
+    body = {"name": name, "resources": [{"name": "memory", "database": database}]}
+    api.ok("POST", "/api/2.0/apps", body)
+    run = api.ok("POST", f"/api/2.0/lakeport/apps/{name}/runs", {})
+    yield {
+        "DATABRICKS_CLIENT_ID": run["client_id"],
+        "DATABRICKS_CLIENT_SECRET": run["client_secret"],
+    }
+    api.ok("DELETE", f"/api/2.0/apps/{name}")
 
 
 def test_guide(server: Server, api: Api) -> None:

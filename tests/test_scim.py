@@ -8,7 +8,7 @@ from databricks.sdk import WorkspaceClient
 from databricks.sdk.errors import NotFound
 from databricks.sdk.service import iam
 
-from kit.api import Api
+from kit.api import INSTANCES, Api
 from kit.identities import SCIM, admins_id, made, patch, principal, scim_refused
 from kit.names import unique
 from kit.server import Server
@@ -171,7 +171,7 @@ def test_the_last_administrator_stays(own_server: Server) -> None:
     )
     # No longer an administrator, so the change cannot be taken back by the same caller.
     scim_refused(api, 403, "PATCH", f"Groups/{admins}", {"Operations": [everybody_out]})
-    assert api.send("GET", "/api/2.0/database/instances").status_code == 403
+    assert api.send("POST", INSTANCES, {"name": "no-more"}).status_code == 403
 
 
 def test_administrators_are_made_as_the_guide_shows(api: Api, workspace: WorkspaceClient) -> None:

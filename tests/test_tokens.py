@@ -81,9 +81,9 @@ def test_who_is_no_administrator_sees_itself_alone(api: Api) -> None:
             ("POST", f"{SCIM}/Users", {"userName": "x@example.com"}, 403),
             ("DELETE", f"{SCIM}/ServicePrincipals/{job.id}", None, 403),
             ("PUT", f"{SCIM}/ServicePrincipals/{job.id}", {"displayName": "x"}, 403),
-            ("GET", "/api/2.0/database/instances", None, 403),
-            ("POST", "/api/2.0/database/credentials", {"instance_names": ["x"]}, 403),
-            ("GET", "/api/2.1/unity-catalog/catalogs", None, 403),
+            ("POST", "/api/2.0/database/instances", {"name": "x"}, 403),
+            ("POST", "/api/2.0/database/credentials", {"instance_names": ["x"]}, 404),
+            ("POST", "/api/2.1/unity-catalog/catalogs", {"name": "x"}, 403),
             ("POST", "/api/2.0/lakeport/login-links", {"user_name": admin["userName"]}, 403),
             (
                 "POST",

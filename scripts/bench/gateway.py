@@ -3,13 +3,14 @@
 Behind each are the same server version, settings and rows. Clients and servers share this machine.
 """
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench import pgbouncer
-from bench.figures import Bound, Figure, at_least, in_turns
+from bench.figures import Bound, Figure, Series, at_least, in_turns
 from bench.home import Home
 from bench.lakeport import Lakeport
 from bench.pgbench import Target
@@ -24,6 +25,13 @@ MAJOR = 15
 OURS, BOUNCER, DIRECT = "Lakeport", "PgBouncer", "PostgreSQL's own TLS"
 GATEWAY_PORT = 5432
 ROLE, DATABASE = "bench", "bench"
+STAGE_NAMES = {
+    "startup": "TLS and start-up packet",
+    "token": "the check of the token",
+    "route": "finding the instance",
+    "backend": "login to PostgreSQL",
+}
+STAGES = [*STAGE_NAMES, "total"]
 
 
 def measure(lakeport: Lakeport, home: Home, plan: Plan, report: Report) -> None:
@@ -39,6 +47,7 @@ def measure(lakeport: Lakeport, home: Home, plan: Plan, report: Report) -> None:
         lakeport.settle()
         throughput(targets, plan, report)
         connections(targets, plan, report)
+        stages(lakeport, targets[OURS], plan, report)
 
 
 def contestants(
@@ -120,6 +129,34 @@ def connections(targets: dict[str, Target], plan: Plan, report: Report) -> None:
             {DIRECT: at_least(2), BOUNCER: None},
             report,
         )
+
+
+def stages(lakeport: Lakeport, target: Target, plan: Plan, report: Report) -> None:
+    """What a login spends where, by the server's own clock: its histograms at /metrics."""
+    found: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    for _ in range(plan.connection_rounds):
+        before = metrics(lakeport)
+        target.connections(1, plan.connection_seconds)
+        after = metrics(lakeport)
+        for stage in STAGES:
+            seconds, count = (after[stage][i] - before[stage][i] for i in (0, 1))
+            found[stage].append(seconds / count * 1_000)
+    whole = Series("the whole login", found["total"])
+    for stage in STAGES[:-1]:
+        what = f"Of a login by token, in the gateway: {STAGE_NAMES[stage]}"
+        report.add(Figure(what, "ms", Series(OURS, found[stage]), whole))
+
+
+def metrics(lakeport: Lakeport) -> dict[str, tuple[float, float]]:
+    """Seconds and count of each stage up to now."""
+    text = lakeport.api.send("GET", "/metrics").text
+    return {stage: (sample(text, "sum", stage), sample(text, "count", stage)) for stage in STAGES}
+
+
+def sample(text: str, what: str, stage: str) -> float:
+    name = f'lakeport_login_duration_seconds_{what}{{stage="{stage}"}} '
+    found = re.search(f"^{re.escape(name)}(.*)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def named(clients: int) -> str:

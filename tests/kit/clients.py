@@ -9,6 +9,8 @@ import pytest
 from kit.server import REPO, clean_environment
 
 CLIENTS = REPO / "target" / "clients"
+# Newer than most systems'.
+NODE = REPO / "target" / "venv" / "mcp-2.3.0" / "bin" / "node"
 
 
 def go_client() -> list[str]:

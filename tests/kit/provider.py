@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from kit.clients import CLIENTS, built
+from kit.clients import CLIENTS, NODE
 from kit.waiting import eventually
 
 CLIENT_ID, CLIENT_SECRET = "lakeport", "a secret of the tests"
@@ -25,14 +25,13 @@ class OpenIdProvider:
     """Its address is known before it runs: who uses it asks for it only when somebody logs in."""
 
     def __init__(self) -> None:
-        self.folder = built(CLIENTS / "provider", "node", "npm")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, redirect_uri: str) -> None:
         self.process = subprocess.Popen(
-            ["node", self.folder / "provider.mjs"],
+            [NODE, CLIENTS / "provider" / "provider.mjs"],
             env=os.environ
             | {
                 "PORT": str(self.port),

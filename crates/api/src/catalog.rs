@@ -23,3 +23,14 @@ pub struct DatabaseCatalogList {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_page_token: Option<String>,
 }
+
+/// A table of a database under a three-part name: `/api/2.0/database/tables`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DatabaseTable {
+    pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_instance_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logical_database_name: Option<String>,
+}

@@ -1,4 +1,4 @@
-//! Unity Catalog: `/api/2.1/unity-catalog`, as far as registering and looking up a Delta table goes.
+//! Unity Catalog: catalogs, schemas and tables of `/api/2.1/unity-catalog`.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,37 @@ pub struct CatalogInfo {
     pub properties: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub securable_type: Option<String>,
+    /// Of a registered database: which instance and database it shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provisioning_info: Option<ProvisioningInfo>,
+    /// Milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
+}
+
+/// Whether what a catalog shows is there: ACTIVE, DEGRADED or FAILED.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProvisioningInfo {
+    pub state: String,
+}
+
+/// PATCH of a catalog, a schema or a table. What is absent stays.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UpdateObject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub properties: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_name: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -54,6 +85,13 @@ pub struct SchemaInfo {
     pub properties: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog_type: Option<String>,
+    /// Milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -94,6 +132,91 @@ pub struct TableInfo {
     pub table_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_constraints: Option<Vec<TableConstraint>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view_definition: Option<String>,
+    /// The source of a synced table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view_dependencies: Option<DependencyList>,
+    /// Milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_by: Option<String>,
+}
+
+/// Exactly one of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableConstraint {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary_key_constraint: Option<PrimaryKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreign_key_constraint: Option<ForeignKey>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PrimaryKey {
+    pub name: String,
+    pub child_columns: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeseries_columns: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rely: Option<bool>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ForeignKey {
+    pub name: String,
+    pub child_columns: Vec<String>,
+    pub parent_table: String,
+    pub parent_columns: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rely: Option<bool>,
+}
+
+/// POST `/constraints`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NewConstraint {
+    pub full_name_arg: String,
+    pub constraint: TableConstraint,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DependencyList {
+    pub dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dependency {
+    pub table: TableDependency,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableDependency {
+    pub table_full_name: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableSummary {
+    pub full_name: String,
+    pub table_type: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TableSummaryList {
+    pub tables: Vec<TableSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -1,10 +1,13 @@
 //! Three-part names and what stands behind them: where a Delta table lies, and what opens it.
 //!
-//! Owns: names, locations, and the embedded catalog's answers. Never: reading Delta, HTTP, or rights.
+//! Owns: names, locations, which of them may be read, and the catalogs' answers. Never: reading Delta, HTTP, or rights.
 
 mod embedded;
 mod location;
+mod mounted;
 mod name;
+mod outside;
+mod policy;
 
 use std::collections::HashMap;
 
@@ -12,7 +15,10 @@ use async_trait::async_trait;
 
 pub use embedded::Embedded;
 pub use location::{Location, LocationError};
-pub use name::{NameError, TableName, check_part};
+pub use mounted::Mounted;
+pub use name::{NameError, TableName, check_part, join_name, split_name};
+pub use outside::{Mount, Outside};
+pub use policy::{ObjectStore, Policy};
 
 /// Where a table's files are, with the options that open their store.
 #[derive(Clone)]
@@ -26,6 +32,14 @@ pub struct DeltaLocation {
 pub enum Error {
     #[error("table \"{0}\" was not found: register it with `lakeport tables register`")]
     NoSuchTable(TableName),
+    #[error("table \"{0}\" is a table of a database: a source is a Delta table")]
+    NotDelta(TableName),
+    /// It may answer later.
+    #[error("{0}")]
+    OutsideDown(String),
+    /// Its answer is of no use.
+    #[error("{0}")]
+    OutsideRefused(String),
     #[error(transparent)]
     Location(#[from] LocationError),
     #[error(transparent)]
@@ -36,4 +50,16 @@ pub enum Error {
 #[async_trait]
 pub trait Catalog: Send + Sync {
     async fn resolve(&self, name: &TableName) -> Result<DeltaLocation, Error>;
+
+    /// Who may read the tables of a catalog that is not ours; None if it is ours, or nobody's.
+    async fn readers(&self, catalog: &str) -> Result<Option<Vec<String>>, Error>;
+
+    /// Whether an outside catalog has taken the name.
+    fn is_mounted(&self, catalog: &str) -> bool;
+
+    /// What opens a location that has no name yet.
+    fn open(&self, location: &Location) -> Result<DeltaLocation, Error>;
+
+    /// Credentials for a location that clients may be given, if the operator has set some aside.
+    fn hand_out(&self, location: &Location, write: bool) -> Option<HashMap<String, String>>;
 }

@@ -1,6 +1,8 @@
 //! Storage locations: URLs of the stores that can be read.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
 use url::Url;
 
@@ -23,6 +25,18 @@ pub enum LocationError {
     Credentials,
     #[error("storage_location \"file://{0}/…\" names a host: files are local, use file:///…")]
     Host(String),
+    #[error("storage_location \"{0}\" names an address: stores are known by their names")]
+    Address(String),
+    #[error(
+        "storage_location \"{0}\" is outside the places that this server may read: ask its operator to \
+         add it to allowed_locations"
+    )]
+    NotAllowed(String),
+    #[error(
+        "storage_location \"{0}\" lies in no object store that this server knows: ask its operator to add \
+         an [[object_store]] with this prefix"
+    )]
+    NoStore(String),
 }
 
 /// A checked location; displays as its URL.
@@ -54,6 +68,47 @@ impl Location {
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
+
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+
+    /// Where it is on this machine, if it is.
+    #[must_use]
+    pub fn file_path(&self) -> Option<PathBuf> {
+        if self.0.scheme() == "file" { self.0.to_file_path().ok() } else { None }
+    }
+
+    /// Whether its scheme alone says where requests go, or its host is Azure's.
+    #[must_use]
+    pub fn is_public_cloud(&self) -> bool {
+        match family(self.scheme()) {
+            "s3" | "gs" => true,
+            "abfss" => self.0.host_str().is_some_and(|host| host.ends_with(".core.windows.net")),
+            _ => false,
+        }
+    }
+
+    /// Whether it is this prefix or lies below it, part by part.
+    #[must_use]
+    pub fn is_within(&self, prefix: &Self) -> bool {
+        let (inner, outer) = (self.0.path(), prefix.0.path().trim_end_matches('/'));
+        family(self.scheme()) == family(prefix.scheme())
+            && self.0.authority() == prefix.0.authority()
+            && inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// Two spellings of one store.
+fn family(scheme: &str) -> &str {
+    match scheme {
+        "s3a" => "s3",
+        "abfs" => "abfss",
+        other => other,
+    }
 }
 
 fn check(url: &Url) -> Result<(), LocationError> {
@@ -65,6 +120,14 @@ fn check(url: &Url) -> Result<(), LocationError> {
     let user = !url.username().is_empty() && !container;
     if user || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
         return Err(LocationError::Credentials);
+    }
+    // An address could be anything in reach of this machine, such as its cloud's metadata service.
+    let address = url.host_str().filter(|host| {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        bare.parse::<IpAddr>().is_ok() || host.parse::<u64>().is_ok()
+    });
+    if let Some(address) = address {
+        return Err(LocationError::Address(address.to_owned()));
     }
     match url.host_str() {
         Some(host) if url.scheme() == "file" && !host.is_empty() => {
@@ -103,6 +166,9 @@ mod tests {
             "/data/../etc",
             "file:///data/%2e%2e/etc",
             "C:\\data",
+            "abfss://c@169.254.169.254/t",
+            "s3://169.254.169.254/latest",
+            "gs://[fd00:ec2::254]/t",
         ] {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }

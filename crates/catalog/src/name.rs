@@ -26,18 +26,13 @@ impl FromStr for TableName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let parts: Vec<_> = text.split('.').collect();
-        let [catalog, schema, table] = parts.as_slice() else {
+        let Some([catalog, schema, table]) = split_name(text) else {
             return Err(NameError::NotThreeParts(text.to_owned()));
         };
-        check_part("catalog", catalog)?;
-        check_part("schema", schema)?;
-        check_part("table", table)?;
-        Ok(Self {
-            catalog: (*catalog).to_owned(),
-            schema: (*schema).to_owned(),
-            table: (*table).to_owned(),
-        })
+        check_part("catalog", &catalog)?;
+        check_part("schema", &schema)?;
+        check_part("table", &table)?;
+        Ok(Self { catalog, schema, table })
     }
 }
 
@@ -45,6 +40,57 @@ impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.catalog, self.schema, self.table)
     }
+}
+
+/// The parts of a dotted name. A part that holds dots stands in backticks, as in SQL; a backtick in it is
+/// written twice. None if the parts are not as many as expected.
+#[must_use]
+pub fn split_name<const N: usize>(text: &str) -> Option<[String; N]> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = first_part(rest)?;
+        parts.push(part);
+        match after.strip_prefix('.') {
+            Some(next) => rest = next,
+            None if after.is_empty() => return parts.try_into().ok(),
+            None => return None,
+        }
+    }
+}
+
+/// The first part, and what follows it.
+fn first_part(text: &str) -> Option<(String, &str)> {
+    let Some(mut quoted) = text.strip_prefix('`') else {
+        let end = text.find('.').unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
+    };
+    let mut part = String::new();
+    loop {
+        let end = quoted.find('`')?;
+        part.push_str(&quoted[..end]);
+        quoted = &quoted[end + 1..];
+        match quoted.strip_prefix('`') {
+            Some(next) => {
+                part.push('`');
+                quoted = next;
+            }
+            None => return (!part.is_empty()).then_some((part, quoted)),
+        }
+    }
+}
+
+/// Parts as one dotted name that [`split_name`] reads.
+#[must_use]
+pub fn join_name(parts: &[&str]) -> String {
+    let written = parts.iter().map(|part| {
+        if part.contains(['.', '`']) {
+            format!("`{}`", part.replace('`', "``"))
+        } else {
+            (*part).to_owned()
+        }
+    });
+    written.collect::<Vec<_>>().join(".")
 }
 
 /// One part of a name: what Unity Catalog refuses is refused, and what would break a path.
@@ -74,5 +120,18 @@ mod tests {
             assert!(bad.parse::<TableName>().is_err(), "{bad}");
         }
         assert!(format!("a.b.{}", "x".repeat(256)).parse::<TableName>().is_err());
+    }
+
+    #[test]
+    fn names_with_dots_stand_in_backticks() {
+        for parts in [["a", "b", "c"], ["a", "b.c", "d"], ["a", "`", "..``"], ["a", "B c", "ü\""]]
+        {
+            let joined = join_name(&parts);
+            assert_eq!(split_name(&joined).unwrap(), parts, "{joined}");
+        }
+        assert_eq!(join_name(&["a", "b.c"]), "a.`b.c`");
+        for bad in ["a.`b", "a.`b`c", "``.a", "a.``", "a.b.c"] {
+            assert!(split_name::<2>(bad).is_none(), "{bad}");
+        }
     }
 }

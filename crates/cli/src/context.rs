@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) struct Context {
-    overrides: Overrides,
+    pub(crate) overrides: Overrides,
     pub(crate) output: Output,
 }
 
@@ -23,6 +23,10 @@ impl Context {
 
     /// Made on demand, because a command may need no server.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(Profile::load(&self.overrides)?)?)
+        Ok(Client::new(self.profile()?)?)
+    }
+
+    pub(crate) fn profile(&self) -> Result<Profile, Failure> {
+        Ok(Profile::load(&self.overrides)?)
     }
 }

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 
 use lakeport_client::{Error, ProfileError};
 
+use crate::output;
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     kind: Kind,
@@ -20,6 +22,8 @@ enum Kind {
     Usage = 2,
     NotFound = 3,
     Denied = 4,
+    /// A shell's convention for a program that Ctrl-C has ended.
+    Interrupted = 130,
 }
 
 impl Failure {
@@ -29,6 +33,10 @@ impl Failure {
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { kind: Kind::Usage, ..Self::new(message) }
+    }
+
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Interrupted, ..Self::new(message) }
     }
 
     #[cfg(feature = "server")]
@@ -45,10 +53,18 @@ impl Failure {
         move |error| Self::new(format!("{what}: {error}"))
     }
 
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn what_to_do(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        output::complain(&format!("error: {}", self.message));
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            output::complain(&format!("hint: {hint}"));
         }
         ExitCode::from(self.kind as u8)
     }

@@ -4,9 +4,11 @@
 
 mod args;
 mod body;
+mod child;
 mod command;
 mod context;
 mod failure;
+mod interrupt;
 mod log;
 mod output;
 mod positional;

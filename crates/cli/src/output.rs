@@ -40,6 +40,15 @@ impl Output {
         self.print_as(self.asked.unwrap_or(Format::Text), value, view)
     }
 
+    /// For commands whose answer is made for a program: JSON unless text was asked.
+    pub(crate) fn show_json<T: Serialize>(
+        &self,
+        value: &T,
+        view: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        self.print_as(self.asked.unwrap_or(Format::Json), value, view)
+    }
+
     fn print_as<T: Serialize>(
         &self,
         format: Format,
@@ -57,8 +66,13 @@ impl Output {
     /// Something that a person may want to know and a program does not.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            complain(text);
         }
+    }
+
+    /// Something that the command cannot go on without.
+    pub(crate) fn prompt(&self, text: &str) {
+        complain(text);
     }
 
     pub(crate) fn status_line(&self) -> StatusLine {
@@ -76,15 +90,60 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Columns under a header.
+/// A line on stderr. If nobody can read it, nobody can be told.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// How wide the reader's terminal is, if stdout is one.
+fn width() -> Option<u16> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0)
+}
+
+/// Columns under a header; where the terminal is too narrow for them, a block for each row.
 pub(crate) fn columns<const N: usize>(
-    header: [&str; N],
+    header: [&'static str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let wide = wide_columns(header, rows.iter().cloned());
+    match width() {
+        Some(width) if !fits(&wide, width) => blocks(header, rows),
+        _ => wide,
+    }
+}
+
+fn fits(text: &str, width: u16) -> bool {
+    text.lines().all(|line| line.chars().count() <= usize::from(width))
+}
+
+fn blocks<const N: usize>(header: [&'static str; N], rows: Vec<[String; N]>) -> String {
+    let block = |row: [String; N]| {
+        let cells = header.into_iter().zip(row);
+        fields(cells.map(|(key, cell)| (key, Some(cell).filter(|cell| !cell.is_empty()))))
+    };
+    rows.into_iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+fn wide_columns<const N: usize>(
+    header: [&'static str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut table = plain();
     table.set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| printable(&cell)));
+    }
+    render(table)
+}
+
+/// As many columns as there are.
+#[cfg(feature = "server")]
+pub(crate) fn grid(header: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = plain();
+    table.set_header(header.iter().map(|cell| printable(cell)));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| printable(cell)));
     }
     render(table)
 }
@@ -126,6 +185,13 @@ mod tests {
     fn no_escape_sequence_reaches_the_terminal() {
         let text = fields([("message", Some(String::from("a\u{1b}[31mb\nc"))), ("absent", None)]);
         assert_eq!(text, "message  a [31mb c");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_blocks() {
+        let row = |name: &str| [name.to_owned(), String::new()];
+        assert_eq!(blocks(["NAME", "STATE"], vec![row("x"), row("y")]), "NAME  x\n\nNAME  y");
+        assert!(fits("ü234", 4) && !fits("a\n12345", 4));
     }
 
     #[test]

@@ -17,11 +17,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sync", &["pg"]),
     ("control", &["api", "catalog", "engine", "identity", "pg", "store"]),
     ("client", &["api"]),
+    ("mcp", &["api", "client"]),
     (
         "server",
-        &["api", "catalog", "control", "engine", "gateway", "identity", "pg", "store", "sync"],
+        &[
+            "api", "catalog", "client", "control", "engine", "gateway", "identity", "mcp", "pg",
+            "store", "sync",
+        ],
     ),
-    ("cli", &["api", "client", "pg", "server", "sync"]),
+    ("cli", &["api", "client", "mcp", "pg", "server", "sync"]),
 ];
 
 fn metadata() -> Value {
@@ -73,6 +77,7 @@ fn heavy_and_foreign_things_stay_where_they_belong() {
         ("delta_kernel_default_engine", &["sync"]),
         ("reqwest", &["client", "server"]),
         ("clap", &["cli"]),
+        ("rmcp", &["mcp"]),
         ("rcgen", &["identity"]),
         ("jsonwebtoken", &["identity"]),
     ];

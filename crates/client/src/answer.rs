@@ -22,13 +22,18 @@ pub(crate) async fn read(operation: &str, response: Response) -> Result<Value> {
     let host = response.url().origin().ascii_serialization();
     let body = response.bytes().await.map_err(|source| Error::Transport {
         operation: operation.to_owned(),
-        host,
+        host: host.clone(),
         reason: String::from("the answer broke off"),
         certificate: false,
         source,
     })?;
     if status.is_success() {
         return success(operation, &body);
+    }
+    // Every server has pages that it does not have; only the API says which object is not there.
+    if status == StatusCode::NOT_FOUND && serde_json::from_slice::<Map<_, _>>(&body).is_err() {
+        let status = status.as_u16();
+        return Err(Error::NotTheApi { operation: operation.to_owned(), host, status });
     }
     Err(failure(operation, status, &body, header_id))
 }
@@ -65,7 +70,7 @@ fn from_json(json: &Value) -> ErrorBody {
     ErrorBody {
         error_code: text("error_code").unwrap_or_default(),
         message: text("detail")
-            .or_else(|| text("error"))
+            .or_else(|| Some(describe(text("error")?, text("error_description"))))
             .or_else(|| text("message"))
             .unwrap_or_default(),
         details: json
@@ -73,6 +78,11 @@ fn from_json(json: &Value) -> ErrorBody {
             .and_then(|details| Vec::deserialize(details).ok())
             .unwrap_or_default(),
     }
+}
+
+/// OAuth's pair of a code and a sentence.
+fn describe(error: String, description: Option<String>) -> String {
+    description.map_or(error.clone(), |description| format!("{error}: {description}"))
 }
 
 fn from_text(body: &[u8]) -> String {
@@ -111,6 +121,7 @@ mod tests {
     fn every_form_of_an_error_body_has_a_message() {
         assert_eq!(message(r#"{"error_code": "X", "message": "no"}"#), "no");
         assert_eq!(message(r#"{"message": "m", "error": "e"}"#), "e");
+        assert_eq!(message(r#"{"error": "e", "error_description": "d"}"#), "e: d");
         assert_eq!(message(r#"{"schemas": [], "detail": "d", "status": "404"}"#), "d");
         assert_eq!(message("<html><title>502 Bad</title></html>"), "502 Bad");
         assert_eq!(message("plain\u{1b} words\n"), "plain words");

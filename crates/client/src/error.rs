@@ -2,6 +2,7 @@
 //!
 //! Owns: messages, hints, and the questions that callers ask of an error. Never: exit codes.
 
+use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,24 @@ pub enum Error {
         source: reqwest::Error,
     },
 
+    #[error("{operation}: {host} answered {status}, but not in the form of the API")]
+    NotTheApi { operation: String, host: String, status: u16 },
+
+    #[error("the login at {host} cannot be used: {reason}")]
+    Login { host: String, reason: String },
+
+    #[error("the cache of logins {path} cannot be used: {reason}")]
+    LoginCache { path: PathBuf, reason: String },
+
+    #[error("instance `{name}` is stopped")]
+    Stopped { name: String },
+
+    #[error("instance `{name}` is not available but {state:?}")]
+    NotAvailable { name: String, state: InstanceState, message: Option<String> },
+
+    #[error("instance `{name}` has no host name yet")]
+    NoHostName { name: String },
+
     #[error("{operation}: the answer is not what the API promises: {source}")]
     Decode { operation: String, source: serde_json::Error },
 
@@ -63,6 +82,9 @@ pub enum Error {
     #[error("instance `{name}` is being deleted: it will not become {wanted:?}")]
     Deleting { name: String, wanted: InstanceState },
 
+    #[error("instance `{name}` is still there after {} s", .waited.as_secs())]
+    StillThere { name: String, waited: Duration },
+
     #[error("PostgreSQL at {host}:{port} cannot be reached: {source}")]
     Connect { host: String, port: u16, source: io::Error },
 
@@ -87,6 +109,16 @@ fn detail(message: Option<&str>) -> String {
 }
 
 impl Error {
+    pub(crate) fn transport(operation: String, host: String, source: reqwest::Error) -> Self {
+        Self::Transport {
+            operation,
+            host,
+            reason: innermost(&source),
+            certificate: is_certificate_error(&source),
+            source: source.without_url(),
+        }
+    }
+
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -108,7 +140,7 @@ impl Error {
     /// The caller is unknown or may not do this.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(self.status(), Some(401 | 403))
+        matches!(self.status(), Some(401 | 403)) || matches!(self, Self::Login { .. })
     }
 
     /// What the person at the keyboard can do about it.
@@ -123,13 +155,25 @@ impl Error {
             Self::Transport { .. } => Some(String::from(
                 "check that the server runs and that `host` in the profile (or DATABRICKS_HOST) is its address",
             )),
-            Self::Decode { .. } => {
+            Self::Login { host, .. } => Some(format!(
+                "log in again: lakeport auth login --host {}",
+                host.trim_end_matches('/')
+            )),
+            Self::LoginCache { .. } => {
+                Some(String::from("mend or remove that file, and log in again"))
+            }
+            Self::Stopped { name } => Some(format!("start it: lakeport instance start {name}")),
+            Self::NotAvailable { message, .. } => {
+                Some(message.clone().unwrap_or_else(|| String::from("try again in a moment")))
+            }
+            Self::NoHostName { .. } => Some(String::from("try again in a moment")),
+            Self::Decode { .. } | Self::NotTheApi { .. } => {
                 Some(String::from("check that the host is a workspace or a Lakeport server"))
             }
             Self::CaFile { .. } => Some(String::from(
                 "give a PEM file; a Lakeport server writes `ca.pem` to its data directory",
             )),
-            Self::WaitTimeout { .. } => {
+            Self::WaitTimeout { .. } | Self::StillThere { .. } => {
                 Some(String::from("it goes on in the background: wait longer with --timeout"))
             }
             Self::Tls { .. } => Some(String::from(
@@ -155,4 +199,25 @@ fn api_hint(status: u16, request_id: Option<&str>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn is_certificate_error(error: &(dyn StdError + 'static)) -> bool {
+    causes(error)
+        .filter_map(tls_error)
+        .any(|error| matches!(error, rustls::Error::InvalidCertificate(_)))
+}
+
+/// An I/O error hides what it holds from its chain of causes.
+fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    cause.downcast_ref().or_else(|| tls_error(cause.downcast_ref::<io::Error>()?.get_ref()?))
 }

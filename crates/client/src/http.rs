@@ -3,19 +3,20 @@
 //! Owns: transport. Never: which calls there are. A call may reach the server twice, creates included,
 //! as with every official client; the API is made for that.
 
-use std::error::Error as StdError;
-use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::RETRY_AFTER;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, redirect};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
-use url::Url;
+use url::{Host, Url};
 
-use crate::{Document, Error, Profile, Result, answer, tls};
+use crate::auth::{Bearer, LoginCache};
+use crate::live_token::Minted;
+use crate::{Credentials, Document, Error, Profile, Result, Token, answer, tls};
 
 /// For how long a busy server (429, 503) is asked again.
 const BUSY_BUDGET: Duration = Duration::from_secs(60);
@@ -30,7 +31,14 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Client {
     http: reqwest::Client,
+    bearer: Bearer,
     profile: Profile,
+}
+
+#[derive(Deserialize)]
+struct MachineToken {
+    access_token: String,
+    expires_in: u64,
 }
 
 /// A call before it is sent.
@@ -48,28 +56,39 @@ impl Client {
     /// # Errors
     /// If the CA file cannot be used.
     pub fn new(profile: Profile) -> Result<Self> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("lakeport/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .timeout(CALL_TIMEOUT);
-        if profile.is_loopback() {
-            builder = builder.no_proxy();
-        }
-        builder = if profile.host.scheme() == "http" {
-            // The system's certificates are neither needed nor certain to exist.
-            builder.tls_certs_only([])
-        } else {
-            builder.tls_certs_merge(extra_roots(&profile)?)
-        };
-        let http = builder
-            .build()
-            .map_err(|source| Error::Setup { host: profile.host.to_string(), source })?;
-        Ok(Self { http, profile })
+        let http = build(&profile.host, profile.ca_file.as_deref())?;
+        let bearer = Bearer::new(&http, &profile.host, &profile.credentials);
+        Ok(Self { http, bearer, profile })
+    }
+
+    /// The same server, with another identity.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        let credentials = Credentials::Token(token.clone());
+        let profile = Profile { credentials, ..self.profile.clone() };
+        Self { http: self.http.clone(), bearer: Bearer::Fixed(token), profile }
     }
 
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The token that calls are made with. One that is given as it is has no known end.
+    ///
+    /// # Errors
+    /// If it has to be renewed and cannot be.
+    pub async fn access_token(&self) -> Result<Minted> {
+        self.bearer.minted().await
+    }
+
+    /// Forgets a login by browser, and ends it at the server as far as that can be reached. False, if
+    /// nobody was logged in.
+    ///
+    /// # Errors
+    /// If the cache cannot be written.
+    pub async fn log_out(&self, cache: &LoginCache, keys: &[String]) -> Result<bool> {
+        cache.forget(&self.http, &self.profile.host, keys).await
     }
 
     /// Sends, and reads the answer as a document.
@@ -80,11 +99,28 @@ impl Client {
 
     /// Sends, and reads the answer as JSON; an empty body is an empty object.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Value> {
+        self.send_until_answered(call).await.map_err(|error| self.as_ended_login(error))
+    }
+
+    /// Whoever has logged in by browser can do so again, and has no token to look after.
+    fn as_ended_login(&self, error: Error) -> Error {
+        match (error, &self.profile.credentials) {
+            (Error::Api { status: 401, message, .. }, Credentials::Login { .. }) => {
+                Error::Login { host: self.profile.host.to_string(), reason: message }
+            }
+            (other, _) => other,
+        }
+    }
+
+    async fn send_until_answered(&self, call: &Call<'_>) -> Result<Value> {
         let url = self.url(call)?;
         let started = Instant::now();
         let mut delay = FIRST_DELAY;
         loop {
-            let (wait, budget, failure) = match self.attempt(call, url.clone()).await {
+            let (wait, budget, failure) = match self
+                .attempt(call, url.clone(), &self.bearer.token().await?)
+                .await
+            {
                 Ok(response) if is_busy(response.status()) => {
                     let wait = retry_after(&response).unwrap_or(delay);
                     (wait, BUSY_BUDGET, answer::read(&call.operation, response).await)
@@ -109,18 +145,50 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>, url: Url) -> reqwest::Result<Response> {
+    async fn attempt(
+        &self,
+        call: &Call<'_>,
+        url: Url,
+        bearer: &Token,
+    ) -> reqwest::Result<Response> {
         tracing::debug!(method = %call.method, %url, "calling");
         let mut request = self
             .http
             .request(call.method.clone(), url)
-            .bearer_auth(self.profile.token.expose())
+            .bearer_auth(bearer.expose())
             .header("Accept", "application/json")
             .query(&call.query);
         if let Some(body) = &call.body {
             request = request.json(body);
         }
         request.send().await
+    }
+
+    /// An access token for a machine with a secret, and for how long it is good.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn machine_token(&self, id: &str, secret: &Token) -> Result<(Token, Duration)> {
+        let call = Call {
+            operation: String::from("get an access token"),
+            method: Method::POST,
+            path: vec!["oidc", "v1", "token"],
+            query: Vec::new(),
+            body: None,
+        };
+        let response = self
+            .http
+            .post(self.url(&call)?)
+            .basic_auth(id, Some(secret.expose()))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body("grant_type=client_credentials&scope=all-apis")
+            .send()
+            .await
+            .map_err(|source| self.unreachable(&call, source))?;
+        let answer = answer::read(&call.operation, response).await?;
+        let granted = MachineToken::deserialize(&answer)
+            .map_err(|source| Error::Decode { operation: call.operation, source })?;
+        Ok((Token::new(granted.access_token), Duration::from_secs(granted.expires_in)))
     }
 
     /// Segments are percent-encoded one by one. An empty or dotted one would change which object the
@@ -140,19 +208,41 @@ impl Client {
     }
 
     fn unreachable(&self, call: &Call<'_>, source: reqwest::Error) -> Error {
-        Error::Transport {
-            operation: call.operation.clone(),
-            host: self.profile.host.to_string(),
-            reason: innermost(&source),
-            certificate: is_certificate_error(&source),
-            source: source.without_url(),
-        }
+        Error::transport(call.operation.clone(), self.profile.host.to_string(), source)
     }
 }
 
-fn extra_roots(profile: &Profile) -> Result<Vec<reqwest::Certificate>> {
-    let Some(path) = &profile.ca_file else { return Ok(Vec::new()) };
-    let to_setup_error = |source| Error::Setup { host: profile.host.to_string(), source };
+/// The HTTP client for one host.
+pub(crate) fn build(host: &Url, ca_file: Option<&Path>) -> Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("lakeport/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .timeout(CALL_TIMEOUT);
+    if is_loopback(host) {
+        builder = builder.no_proxy();
+    }
+    builder = if host.scheme() == "http" {
+        // The system's certificates are neither needed nor certain to exist.
+        builder.tls_certs_only([])
+    } else {
+        builder.tls_certs_merge(extra_roots(host, ca_file)?)
+    };
+    builder.build().map_err(|source| Error::Setup { host: host.to_string(), source })
+}
+
+/// Whether the server is on this machine, so that no proxy belongs between.
+fn is_loopback(host: &Url) -> bool {
+    match host.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn extra_roots(host: &Url, ca_file: Option<&Path>) -> Result<Vec<reqwest::Certificate>> {
+    let Some(path) = ca_file else { return Ok(Vec::new()) };
+    let to_setup_error = |source| Error::Setup { host: host.to_string(), source };
     tls::certificates(path)?
         .iter()
         .map(|der| reqwest::Certificate::from_der(der).map_err(to_setup_error))
@@ -176,26 +266,6 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error| (*error).source())
-}
-
-fn innermost(error: &(dyn StdError + 'static)) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-fn is_certificate_error(error: &(dyn StdError + 'static)) -> bool {
-    causes(error).any(|cause| {
-        let inside = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let tls = inside
-            .and_then(|inside| inside.downcast_ref::<rustls::Error>())
-            .or_else(|| cause.downcast_ref::<rustls::Error>());
-        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -204,7 +274,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{Paging, Token};
+    use crate::Paging;
 
     /// An HTTP server that gives the scripted answers in order and records the requests.
     async fn scripted(answers: Vec<&'static str>) -> (Client, Arc<Mutex<Vec<String>>>) {
@@ -229,7 +299,7 @@ mod tests {
                 socket.shutdown().await.unwrap();
             }
         });
-        let profile = Profile { host, token: Token::new("secret"), ca_file: None };
+        let profile = Profile::with_token(host, Token::new("secret"), None);
         (Client::new(profile).unwrap(), requests)
     }
 

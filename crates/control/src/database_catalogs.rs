@@ -22,29 +22,24 @@ impl Control {
         require("database_instance_name", &request.database_instance_name)?;
         require("database_name", &request.database_name)?;
         let instance = self.find_instance(&request.database_instance_name).await?;
-        if self.store.unity_catalog(&request.name).await?.is_some() {
+        let elsewhere = self.catalog.is_mounted(&request.name)
+            || self.store.unity_catalog(&request.name).await?.is_some();
+        if elsewhere {
             return Err(name_taken(&request.name));
         }
         let create = request.create_database_if_not_exists.unwrap_or_default();
         self.ensure_database(&instance, &request.database_name, create).await?;
-        let row = DatabaseCatalogRow {
-            name: request.name.clone(),
-            uid: Uuid::new_v4(),
-            instance_uid: instance.uid,
-            instance_name: instance.name,
-            database_name: request.database_name.clone(),
-            creator: caller.to_owned(),
-        };
-        match self.store.add_database_catalog(&row).await {
-            Ok(()) => Ok(to_wire(row)),
+        let (name, database) = (&request.name, &request.database_name);
+        match self.store.add_database_catalog(name, instance.uid, database, caller).await {
+            Ok(()) => self.get_database_catalog(name).await,
             Err(error) if error.is_constraint("database_catalogs_pkey") => {
-                self.same_catalog(&row).await
+                self.same_catalog(name, instance.uid, database, caller).await
             }
             Err(error) if error.is_constraint("database_catalogs_database") => {
                 Err(Error::already_exists(format!(
-                    "database \"{}\" of instance \"{}\" already exists as another catalog; a \
+                    "database \"{database}\" of instance \"{}\" already exists as another catalog; a \
                      database has one at a time",
-                    row.database_name, row.instance_name
+                    instance.name
                 )))
             }
             Err(error) => Err(error.into()),
@@ -52,14 +47,20 @@ impl Control {
     }
 
     /// The same request sent again has already done its work.
-    async fn same_catalog(&self, row: &DatabaseCatalogRow) -> Result<DatabaseCatalog> {
-        let existing = self.store.database_catalog(&row.name).await?;
+    async fn same_catalog(
+        &self,
+        name: &str,
+        instance: Uuid,
+        database: &str,
+        creator: &str,
+    ) -> Result<DatabaseCatalog> {
+        let existing = self.store.database_catalog(name).await?;
         let same = existing.filter(|existing| {
-            existing.instance_uid == row.instance_uid
-                && existing.database_name == row.database_name
-                && existing.creator == row.creator
+            existing.instance_uid == instance
+                && existing.database_name == database
+                && existing.creator == creator
         });
-        same.map(to_wire).ok_or_else(|| name_taken(&row.name))
+        same.map(to_wire).ok_or_else(|| name_taken(name))
     }
 
     /// The database must be there, or is made when that was asked for.
@@ -126,12 +127,17 @@ impl Control {
         row.map(to_wire).ok_or_else(|| Error::not_found("database catalog", name))
     }
 
-    /// Forgets the registration; the database and its data stay.
-    pub async fn delete_database_catalog(&self, name: &str) -> Result<()> {
+    /// Forgets the registration; the database and its data stay, and the answer says so.
+    pub async fn delete_database_catalog(&self, name: &str) -> Result<String> {
+        let not_found = || Error::not_found("database catalog", name);
+        let row = self.store.database_catalog(name).await?.ok_or_else(not_found)?;
         if self.store.delete_database_catalog(name).await? {
-            return Ok(());
+            return Ok(format!(
+                "The catalog is gone; database \"{}\" of instance \"{}\" and its data stay.",
+                row.database_name, row.instance_name
+            ));
         }
-        Err(Error::not_found("database catalog", name))
+        Err(not_found())
     }
 
     pub async fn list_database_catalogs(

@@ -127,9 +127,13 @@ impl From<lakeport_catalog::Error> for Error {
     fn from(error: lakeport_catalog::Error) -> Self {
         match error {
             lakeport_catalog::Error::NoSuchTable(_) => Self::new(Kind::NotFound, error.to_string()),
-            lakeport_catalog::Error::Location(error) => {
+            lakeport_catalog::Error::Location(_) | lakeport_catalog::Error::NotDelta(_) => {
                 Self::new(Kind::InvalidArgument, error.to_string())
             }
+            lakeport_catalog::Error::OutsideRefused(message) => {
+                Self::new(Kind::FailedPrecondition, message)
+            }
+            lakeport_catalog::Error::OutsideDown(message) => Self::unavailable(message),
             lakeport_catalog::Error::Store(error) => error.into(),
         }
     }

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use lakeport_api::{DatabaseInstance, InstanceState};
-use lakeport_store::{Instance, NewInstance};
+use lakeport_store::{Instance, NewInstance, Principal};
 use uuid::Uuid;
 
 use crate::instance_spec::InstanceSpec;
@@ -42,6 +42,8 @@ impl Control {
             }
             Err(error) => return Err(error.into()),
         };
+        // Its creator may log in.
+        self.subjects.forget();
         self.wake.notify_one();
         self.to_wire(&instance)
     }
@@ -89,14 +91,22 @@ impl Control {
         self.to_wire(&self.store.instance(id).await?.ok_or_else(not_found)?)
     }
 
+    /// The instances that the caller may see.
     pub async fn list_instances(
         &self,
+        caller: &Principal,
         page_size: Option<i64>,
         page_token: Option<&str>,
     ) -> Result<Page<DatabaseInstance>> {
         let request =
             PageRequest::new(&self.vault, String::from("instances"), page_size, page_token)?;
-        let rows = self.store.instances(&request.after, request.limit()).await?;
+        let (after, limit) = (&request.after, request.limit());
+        let rows = if caller.is_admin {
+            self.store.instances(after, limit).await?
+        } else {
+            let subjects = self.subject_ids(caller).await?;
+            self.store.instances_visible_to(&subjects, after, limit).await?
+        };
         let page = request.page(rows, |instance| instance.name.clone());
         let items = page.items.iter().map(|row| self.to_wire(row)).collect::<Result<_>>()?;
         Ok(Page { items, next_page_token: page.next_page_token })

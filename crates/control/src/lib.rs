@@ -5,16 +5,22 @@
 //! needs of those it declares as a trait ([`Naming`], [`SyncRunner`]) that the server implements.
 
 mod access;
+mod apps;
+mod bearer;
 mod credentials;
 mod database_catalogs;
+mod drop_role;
 mod error;
 mod federation;
+mod identities;
+mod instance_roles;
 mod instance_spec;
 mod instances;
 mod naming;
 mod outside_logins;
 mod page;
 mod passwords;
+mod permissions;
 mod pipelines;
 mod principals;
 mod progress;
@@ -22,6 +28,7 @@ mod read_only;
 mod ready;
 pub mod reconcile;
 mod roles;
+mod sessions;
 mod signing_keys;
 mod subjects;
 pub mod supervisor;
@@ -43,14 +50,18 @@ use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-pub use access::Bearer;
+pub use access::Capability;
+pub use apps::settle_apps;
+pub use bearer::Bearer;
 pub use error::{Error, Kind};
+pub use identities::PublishedIdentities;
 pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use principals::PrincipalDraft;
 pub use progress::{Progress, RunProgress};
 pub use ready::Ready;
-pub use subjects::Subjects;
+pub use sessions::{OpenSession, SessionsOnRevoke};
+pub use subjects::{Standing, Subjects};
 pub use sync_runner::{
     ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, SyncRun, SyncRunner,
 };
@@ -72,6 +83,8 @@ pub struct Control {
     pub runner: Arc<dyn SyncRunner>,
     pub vault: Arc<Vault>,
     pub unit: CapacityUnit,
+    /// Whether apps may create in the schema `public` of their databases.
+    pub app_public_schema: bool,
     /// PostgreSQL version of instances that ask for none.
     pub default_major: u32,
     /// This data directory.
@@ -81,6 +94,8 @@ pub struct Control {
     pub progress: Progress,
     pub ready: Ready,
     pub subjects: Subjects,
+    pub published: PublishedIdentities,
+    pub sessions_on_revoke: SessionsOnRevoke,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 use lakeport_store::Instance;
 use uuid::Uuid;
 
+use crate::OpenSession;
+
 /// What a host name says about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostName {
@@ -15,6 +17,9 @@ pub enum HostName {
 pub trait Naming: Send + Sync {
     /// The bare host that clients connect to, once there is one.
     fn read_write_dns(&self, instance: &Instance) -> Option<String>;
+
+    /// The port of every host.
+    fn port(&self) -> u16;
 
     /// Reads a host name that this naming may have given.
     fn parse(&self, host: &str) -> Option<HostName>;
@@ -30,4 +35,10 @@ pub trait Naming: Send + Sync {
 
     /// Ends the open sessions of an instance that stops.
     fn close_sessions(&self, instance: &Instance);
+
+    /// Who has sessions open, each once.
+    fn open_sessions(&self) -> Vec<OpenSession>;
+
+    /// Ends the sessions of one principal as one role on one instance.
+    fn end_sessions(&self, of: &OpenSession);
 }

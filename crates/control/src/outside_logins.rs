@@ -55,7 +55,10 @@ impl Control {
         };
         let spec = crate::principals::checked(PrincipalKind::User, draft).await?;
         match self.store.add_principal(PrincipalKind::User, &spec).await {
-            Ok(user) => Ok(user),
+            Ok(user) => {
+                self.rights_changed().await;
+                Ok(user)
+            }
             Err(StoreError::Constraint(_)) => {
                 let other = self.user_named(name).await?.map(active).transpose()?;
                 other.ok_or_else(|| Error::denied(format!("The name \"{name}\" is taken here.")))

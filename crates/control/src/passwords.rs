@@ -34,7 +34,7 @@ impl Control {
         caller: &Principal,
         user_name: &str,
     ) -> Result<(lakeport_identity::OpaqueToken, jiff::Timestamp)> {
-        crate::principals::require_admin(caller)?;
+        crate::access::require_admin(caller)?;
         let found = self.store.principal(user_name).await?;
         let user = found
             .filter(|user| user.kind == lakeport_store::PrincipalKind::User)

@@ -8,6 +8,7 @@ use lakeport_store::{
 };
 use uuid::Uuid;
 
+use crate::access::require_admin;
 use crate::passwords::digest_password;
 use crate::roles::is_reserved;
 use crate::{Control, Error, Result};
@@ -41,7 +42,9 @@ impl Control {
         require_admin(caller)?;
         complete(kind, &mut draft);
         let spec = checked(kind, draft).await?;
-        self.store.add_principal(kind, &spec).await.map_err(|error| refused(error, &spec))
+        let added = self.store.add_principal(kind, &spec).await;
+        self.rights_changed().await;
+        added.map_err(|error| refused(error, &spec))
     }
 
     pub async fn get_principal(
@@ -87,7 +90,7 @@ impl Control {
             check_fixed(&current, &draft)?;
             let spec = spec_of(draft).await?;
             let updated = self.store.update_principal(current.id, current.generation, &spec).await;
-            self.subjects.forget();
+            self.rights_changed().await;
             if let Some(updated) = updated.map_err(|error| refused(error, &spec))? {
                 return Ok(updated);
             }
@@ -114,7 +117,7 @@ impl Control {
             )));
         }
         let deleted = self.store.delete_principal(principal.id).await;
-        self.subjects.forget();
+        self.rights_changed().await;
         deleted.map_err(|error| store_refusal(error, &principal.user_name))
     }
 
@@ -132,13 +135,6 @@ impl Control {
             members: members.iter().map(|member| member.id).collect(),
         })
     }
-}
-
-pub(crate) fn require_admin(caller: &Principal) -> Result<()> {
-    if caller.is_admin {
-        return Ok(());
-    }
-    Err(Error::denied("only members of the group \"admins\" may do this"))
 }
 
 fn noun(kind: PrincipalKind) -> &'static str {
@@ -292,6 +288,9 @@ fn store_refusal(error: StoreError, name: &str) -> Error {
         error if error.is_constraint("principals_application_id") => Error::already_exists(
             format!("a service principal with applicationId \"{name}\" already exists"),
         ),
+        error if error.is_constraint("apps_principal_id_fkey") => Error::precondition(format!(
+            "service principal \"{name}\" is the identity of an app; delete the app instead"
+        )),
         error if error.is_constraint("group_members_member_id_fkey") => {
             Error::invalid("members", "a value is not the id of a user, service principal or group")
         }

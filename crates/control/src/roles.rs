@@ -10,7 +10,7 @@ use lakeport_store::Instance;
 use crate::{Control, Error, Result};
 
 /// From here on, a role that may create roles cannot give itself the rights of others.
-const SAFE_CREATEROLE_SINCE: i32 = 16;
+pub(crate) const SAFE_CREATEROLE_SINCE: i32 = 16;
 
 impl Control {
     /// A session of the control plane's own superuser, with nothing steered by what users have set.

@@ -2,7 +2,7 @@
 
 use lakeport_store::Principal;
 
-use crate::principals::require_admin;
+use crate::access::require_admin;
 use crate::{Control, Result};
 
 impl Control {

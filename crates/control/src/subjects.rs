@@ -1,16 +1,40 @@
-//! Who may log in, remembered for a moment, so that most logins ask no database.
+//! What principals may log in to and as, remembered for a moment, so that most logins ask no database.
 //!
 //! A change by this server counts at once; one by another server within [`MEMORY`].
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use crate::{Control, Result};
 
 const MEMORY: Duration = Duration::from_secs(5);
 /// Far above the users of one installation; reached, all are forgotten.
 const MAX_NAMES: usize = 10_000;
+
+/// What an active principal may log in to, and as whom.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its own name and those of its groups.
+    pub roles: Vec<String>,
+    /// Uids of instances.
+    pub instances: Vec<String>,
+}
+
+impl Standing {
+    #[must_use]
+    pub fn opens(&self, instance: Uuid) -> bool {
+        let uid = instance.to_string();
+        self.instances.contains(&uid)
+    }
+
+    #[must_use]
+    pub fn speaks_for(&self, role: &str) -> bool {
+        self.roles.iter().any(|own| own == role)
+    }
+}
 
 #[derive(Default)]
 pub struct Subjects(Mutex<State>);
@@ -19,32 +43,34 @@ pub struct Subjects(Mutex<State>);
 struct State {
     /// Grows with each change: what was read before it is not remembered after it.
     generation: u64,
-    active: HashMap<String, Instant>,
+    known: HashMap<String, (Instant, Arc<Standing>)>,
 }
 
 impl Subjects {
-    /// None if the name is known to be active, else what [`Self::remember`] wants back.
-    fn unknown(&self, name: &str) -> Option<u64> {
+    /// What is known of the name, else what [`Self::remember`] wants back.
+    fn recall(&self, name: &str) -> std::result::Result<Arc<Standing>, u64> {
         let state = self.state();
-        let known = state.active.get(name).is_some_and(|seen| seen.elapsed() < MEMORY);
-        (!known).then_some(state.generation)
+        match state.known.get(name) {
+            Some((seen, standing)) if seen.elapsed() < MEMORY => Ok(Arc::clone(standing)),
+            _ => Err(state.generation),
+        }
     }
 
-    fn remember(&self, name: &str, generation: u64) {
+    fn remember(&self, name: &str, generation: u64, standing: &Arc<Standing>) {
         let mut state = self.state();
         if state.generation != generation {
             return;
         }
-        if state.active.len() >= MAX_NAMES {
-            state.active.clear();
+        if state.known.len() >= MAX_NAMES {
+            state.known.clear();
         }
-        state.active.insert(name.to_owned(), Instant::now());
+        state.known.insert(name.to_owned(), (Instant::now(), Arc::clone(standing)));
     }
 
     pub(crate) fn forget(&self) {
         let mut state = self.state();
         state.generation += 1;
-        state.active.clear();
+        state.known.clear();
     }
 
     /// Each change of it is whole, so a poisoned lock is as good as any.
@@ -54,15 +80,22 @@ impl Subjects {
 }
 
 impl Control {
-    /// Whether the principal of this name exists and is active.
-    pub async fn may_log_in(&self, user_name: &str) -> Result<bool> {
-        let Some(generation) = self.subjects.unknown(user_name) else { return Ok(true) };
+    /// None if there is no active principal of this name.
+    pub async fn standing(&self, user_name: &str) -> Result<Option<Arc<Standing>>> {
+        let generation = match self.subjects.recall(user_name) {
+            Ok(standing) => return Ok(Some(standing)),
+            Err(generation) => generation,
+        };
         let found = self.store.principal(user_name).await?;
-        let active = found.is_some_and(|principal| principal.active);
-        if active {
-            self.subjects.remember(user_name, generation);
-        }
-        Ok(active)
+        let Some(principal) = found.filter(|principal| principal.active) else { return Ok(None) };
+        let subjects = self.store.subjects_of(principal.id).await?;
+        let open = self.instances_open_to(&principal, &subjects).await?;
+        let standing = Arc::new(Standing {
+            roles: subjects.into_iter().map(|subject| subject.name).collect(),
+            instances: open.iter().map(Uuid::to_string).collect(),
+        });
+        self.subjects.remember(user_name, generation, &standing);
+        Ok(Some(standing))
     }
 }
 
@@ -73,13 +106,14 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_is_not_remembered_after_it() {
         let subjects = Subjects::default();
-        let before = subjects.unknown("a").unwrap();
-        subjects.remember("a", before);
-        assert_eq!(subjects.unknown("a"), None);
-        let early = subjects.unknown("b").unwrap();
+        let one = Arc::new(Standing { roles: vec![String::from("a")], instances: Vec::new() });
+        let before = subjects.recall("a").unwrap_err();
+        subjects.remember("a", before, &one);
+        assert_eq!(subjects.recall("a").unwrap(), one);
+        let early = subjects.recall("b").unwrap_err();
         subjects.forget();
-        assert!(subjects.unknown("a").is_some());
-        subjects.remember("b", early);
-        assert!(subjects.unknown("b").is_some());
+        assert!(subjects.recall("a").is_err());
+        subjects.remember("b", early, &one);
+        assert!(subjects.recall("b").is_err());
     }
 }

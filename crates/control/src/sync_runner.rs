@@ -16,6 +16,8 @@ use crate::progress::RunProgress;
 pub struct Inspection {
     pub version: i64,
     pub columns: Vec<ColumnInspection>,
+    pub partition_columns: Vec<String>,
+    pub comment: Option<String>,
     /// The table's properties, as they are set in its metadata.
     pub properties: BTreeMap<String, String>,
 }

@@ -5,7 +5,7 @@
 use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
 use lakeport_catalog::TableName;
 use lakeport_pg::QualifiedName;
-use lakeport_store::{Instance, NewSyncedTable};
+use lakeport_store::{Instance, NewSyncedTable, Principal};
 
 use crate::page::PageRequest;
 use crate::synced_table_wire::{Policy, state_name, to_wire};
@@ -15,7 +15,7 @@ use crate::{Control, Error, Inspection, Page, Result};
 impl Control {
     pub async fn create_synced_table(
         &self,
-        caller: &str,
+        caller: &Principal,
         request: &SyncedDatabaseTable,
     ) -> Result<SyncedDatabaseTable> {
         let name: TableName =
@@ -26,9 +26,9 @@ impl Control {
             .map_err(|error| Error::invalid("name", error))?;
         let (instance, database) = self.target_of(&name, request).await?;
         if let Some(existing) = self.store.synced_table(&request.name).await? {
-            return self.same_synced_table(&existing, caller, request);
+            return self.same_synced_table(&existing, &caller.user_name, request);
         }
-        self.check_source(spec).await?;
+        self.check_source(caller, spec).await?;
         self.require_available(&instance)?;
         self.check_target(&instance, &database, &name, spec).await?;
         let request_json = serde_json::to_value(request)
@@ -39,7 +39,7 @@ impl Control {
             database_name: database,
             schema_name: name.schema,
             table_name: name.table,
-            creator: caller.to_owned(),
+            creator: caller.user_name.clone(),
             request: request_json,
             state: state_name(SyncedTableState::Provisioning),
         };
@@ -48,7 +48,7 @@ impl Control {
             Err(error) if error.is_constraint("synced_tables_pkey") => {
                 let existing = self.store.synced_table(&request.name).await?;
                 let existing = existing.ok_or_else(|| taken(&request.name))?;
-                return self.same_synced_table(&existing, caller, request);
+                return self.same_synced_table(&existing, &caller.user_name, request);
             }
             Err(error) if error.is_constraint("synced_tables_target") => {
                 return Err(Error::already_exists(format!(
@@ -121,10 +121,11 @@ impl Control {
         Ok((instance, catalog.database_name))
     }
 
-    async fn check_source(&self, spec: &SyncedTableSpec) -> Result<()> {
+    async fn check_source(&self, caller: &Principal, spec: &SyncedTableSpec) -> Result<()> {
         let source = spec.source_table_full_name.as_deref().unwrap_or_default();
         let name: TableName =
             source.parse().map_err(|error| Error::invalid("spec.source_table_full_name", error))?;
+        self.require_select(caller, &name).await?;
         let location = self.catalog.resolve(&name).await?;
         let inspection = self.runner.inspect(&location).await.map_err(|error| {
             Error::invalid("spec.source_table_full_name", format!("{name}: {}", error.message))

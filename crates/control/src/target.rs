@@ -41,8 +41,7 @@ impl Control {
             QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
         let database = QuotedIdent::new(&table.database_name)
             .map_err(|error| Error::invalid("logical_database_name", error))?;
-        let owner =
-            QuotedIdent::new(&table.creator).map_err(|error| Error::invalid("creator", error))?;
+        let owner = self.reader(&session, instance, table).await?;
         let make = if create {
             format!("create schema if not exists {schema} authorization {owner};")
         } else {

@@ -5,7 +5,7 @@ use lakeport_identity::{OpaqueToken, oauth};
 use lakeport_store::{Principal, PrincipalKind, TokenInfo};
 use uuid::Uuid;
 
-use crate::principals::require_admin;
+use crate::access::require_admin;
 use crate::{Control, Error, Result};
 
 const MAX_COMMENT_BYTES: usize = 256;

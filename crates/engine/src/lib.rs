@@ -122,6 +122,9 @@ pub trait Engine: Send + Sync {
     /// Stops the server and removes its data.
     async fn destroy(&self, id: &ClusterId) -> Result<()>;
 
+    /// Gives `databricks_create_role` of a provisioned cluster the list of identities, as JSON.
+    async fn publish_identities(&self, id: &ClusterId, json: &str) -> Result<()>;
+
     fn endpoint(&self, id: &ClusterId) -> Endpoint;
 
     /// How to connect as one of our own roles, [`ADMIN_ROLE`] or [`WRITER_ROLE`].

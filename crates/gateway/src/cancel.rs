@@ -85,15 +85,8 @@ impl CancelKeys {
         Ok(Key { pid, secret, by_pid: self.by_pid.clone() })
     }
 
-    /// Passes a request on if its key is right.
-    pub(crate) async fn forward(&self, request: &CancelRequest) {
-        match self.find(request) {
-            Some(target) => target.cancel().await,
-            None => tracing::debug!("cancel request with an unknown key"),
-        }
-    }
-
-    fn find(&self, request: &CancelRequest) -> Option<Target> {
+    /// The session that a request is for, if its key is right.
+    pub(crate) fn find(&self, request: &CancelRequest) -> Option<Target> {
         let by_pid = locked(&self.by_pid);
         let entry = by_pid.get(&request.pid)?;
         verify_slices_are_equal(&entry.secret, &request.secret).ok()?;

@@ -13,6 +13,7 @@ use crate::route::{AuthFailure, BackendFailure};
 
 const ADMIN_SHUTDOWN: &str = "57P01";
 const CANNOT_CONNECT_NOW: &str = "57P03";
+const IDLE_SESSION_TIMEOUT: &str = "57P05";
 const CONNECTION_FAILURE: &str = "08006";
 const CONNECTION_REJECTED: &str = "08004";
 const FEATURE_NOT_SUPPORTED: &str = "0A000";
@@ -25,8 +26,9 @@ const TOKEN_HINT: &str = "The password is a database credential token. Get one w
     lakeport database generate-database-credential --json '{\"instance_names\": [\"NAME\"]}'";
 const OPTION_HINT: &str =
     "Name one instance in the connection string: options='-c lakeport.instance=NAME'";
+const RECONNECT_HINT: &str = "Connect again, with a token that is still valid.";
 
-/// Why a connection does not become a session.
+/// Why a connection does not become a session, or does not stay one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// The client is gone, or never spoke TLS: there is nobody to answer.
@@ -53,6 +55,10 @@ pub(crate) enum Refusal {
     Slow { seconds: u64 },
     #[error("terminating connection due to administrator command")]
     Closing,
+    #[error("terminating connection due to idle-session timeout")]
+    Idle,
+    #[error("terminating connection because it is too old")]
+    Old,
     #[error("no random numbers for a cancel key")]
     Random,
 
@@ -129,6 +135,8 @@ impl Refusal {
             Self::Crowded => Report::new(TOO_MANY_CONNECTIONS).hint("Try again in a moment."),
             Self::Slow { .. } => Report::new(CONNECTION_FAILURE),
             Self::Closing => Report::new(ADMIN_SHUTDOWN),
+            Self::Idle => Report::new(IDLE_SESSION_TIMEOUT).hint(RECONNECT_HINT),
+            Self::Old => Report::new(ADMIN_SHUTDOWN).hint(RECONNECT_HINT),
 
             Self::Credential { failure, .. } => credential_report(failure),
             Self::WrongUser { user, subject } => Report::new(INVALID_PASSWORD)
@@ -171,10 +179,18 @@ impl Refusal {
 
     /// Whether it counts as a guess at a password.
     pub(crate) fn is_credential(&self) -> bool {
-        matches!(
-            self,
-            Self::Credential { .. } | Self::WrongUser { .. } | Self::WrongInstance { .. }
-        )
+        self.sqlstate() == INVALID_PASSWORD
+    }
+
+    /// What it comes from, which the client is not always told.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Credential { failure, .. } => failure.to_string(),
+            Self::WrongUser { .. } => String::from("the token is for another user"),
+            Self::WrongInstance { .. } => String::from("the token is not for this instance"),
+            Self::Unreachable { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
     }
 
     /// The ErrorResponse for the client.
@@ -205,11 +221,11 @@ impl Refusal {
 fn credential_report(failure: &AuthFailure) -> Report {
     let report = Report::new(INVALID_PASSWORD).hint(TOKEN_HINT);
     match failure {
-        AuthFailure::NotAToken => report.detail("The password is not a token."),
         AuthFailure::Expired { seconds_ago } => {
             report.detail(format!("The token expired {seconds_ago} seconds ago."))
         }
-        AuthFailure::Invalid | AuthFailure::Unavailable => report,
+        // All told the same: a forger learns nothing from how far he came.
+        AuthFailure::NotAToken | AuthFailure::Invalid | AuthFailure::Unavailable => report,
     }
 }
 
@@ -247,9 +263,13 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_token_is_told_no_reason() {
-        let refusal = Refusal::Credential { user: "ann".into(), failure: AuthFailure::Invalid };
-        let text = String::from_utf8_lossy(&refusal.encode()).into_owned();
+    fn a_bad_token_is_told_no_reason() {
+        let refusal = |failure| Refusal::Credential { user: "ann".into(), failure };
+        let (invalid, other) = (refusal(AuthFailure::Invalid), refusal(AuthFailure::NotAToken));
+        assert_eq!(invalid.encode(), other.encode());
+        let text = String::from_utf8_lossy(&invalid.encode()).into_owned();
         assert!(text.contains("Mpassword authentication failed for user \"ann\"\0H"), "{text}");
+        assert!(invalid.is_credential() && !Refusal::Plaintext.is_credential());
+        assert_ne!(invalid.reason(), other.reason());
     }
 }

@@ -20,6 +20,9 @@ const BREATH: Duration = Duration::from_millis(100);
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 6;
+/// How long what was sent may go without an acknowledgement.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT_MS: u32 = 60_000;
 
 pub(crate) async fn serve(
     gateway: Arc<Gateway>,
@@ -72,6 +75,25 @@ fn tune(tcp: &TcpStream) -> io::Result<()> {
     sockopt::set_tcp_keepintvl(tcp, KEEPALIVE_INTERVAL)?;
     sockopt::set_tcp_keepcnt(tcp, KEEPALIVE_PROBES)?;
     #[cfg(target_os = "linux")]
-    sockopt::set_tcp_user_timeout(tcp, 60_000)?;
+    sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_notice_a_peer_that_vanished() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        tune(&tcp).unwrap();
+        assert!(tcp.nodelay().unwrap() && sockopt::socket_keepalive(&tcp).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&tcp).unwrap(), KEEPALIVE_IDLE);
+        assert_eq!(sockopt::tcp_keepintvl(&tcp).unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(&tcp).unwrap(), KEEPALIVE_PROBES);
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&tcp).unwrap(), USER_TIMEOUT_MS);
+    }
 }

@@ -4,14 +4,16 @@
 //! stranger learns nothing. The token is never logged and lives no longer than its check.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use crate::Gateway;
 use crate::error::Refusal;
 use crate::hello::{Client, ClientStream};
 use crate::message;
+use crate::observe::Times;
 use crate::route::{AuthFailure, Identity, Instance, RouteFailure, Selector};
 use crate::startup::Startup;
 
@@ -20,11 +22,12 @@ const MAX_PASSWORD_MESSAGE: usize = 65_535;
 /// A longer token is refused without being looked at.
 const MAX_TOKEN: usize = 16 * 1024;
 
-/// What a login came to know, also when it fails: for the audit log.
+/// What a login came to know, also when it fails, and how long that took.
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) identity: Option<Identity>,
     pub(crate) instance: Option<Instance>,
+    pub(crate) times: Times,
 }
 
 /// Asks for the token, checks it, and finds the instance that is meant.
@@ -38,15 +41,19 @@ pub(crate) async fn verify(
     let password = read_password(&mut client.stream).await?;
     let user = &client.startup.user;
 
-    let identity = authenticate(gateway, user, password).await?;
-    let identity = known.identity.insert(identity);
+    let asked = Instant::now();
+    let identity = authenticate(gateway, user, password).await;
+    known.times.token = Some(asked.elapsed());
+    let identity = known.identity.insert(identity?);
     if !identity.roles.contains(user) {
         let subject = identity.subject.clone();
         return Err(Refusal::WrongUser { user: user.clone(), subject });
     }
 
-    let instance = find_instance(gateway, &selectors(client, local), identity).await?;
-    let instance = known.instance.insert(instance);
+    let asked = Instant::now();
+    let instance = find_instance(gateway, &selectors(client, local), identity).await;
+    known.times.route = Some(asked.elapsed());
+    let instance = known.instance.insert(instance?);
     if !identity.instances.contains(&instance.uid) {
         return Err(Refusal::WrongInstance { user: user.clone() });
     }
@@ -65,7 +72,9 @@ async fn ask_password(stream: &mut ClientStream, startup: &Startup) -> Result<()
 }
 
 /// The password's bytes, without the NUL that ends them.
-async fn read_password(stream: &mut ClientStream) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn read_password<S: AsyncRead + Unpin>(
+    stream: &mut S,
+) -> Result<Vec<u8>, Refusal> {
     if stream.read_u8().await? != message::PASSWORD {
         return Err(Refusal::Malformed("expected a password message"));
     }
@@ -110,6 +119,22 @@ async fn find_instance(
     selectors: &[Selector],
     identity: &Identity,
 ) -> Result<Instance, Refusal> {
+    match selected(gateway, selectors).await? {
+        Some(instance) => Ok(instance),
+        None => only_instance(gateway, identity).await,
+    }
+}
+
+/// The instance that a refused login aimed at, as far as that can be told.
+pub(crate) async fn aim(
+    gateway: &Gateway,
+    client: &Client,
+    local: Option<SocketAddr>,
+) -> Option<Instance> {
+    selected(gateway, &selectors(client, local)).await.ok().flatten()
+}
+
+async fn selected(gateway: &Gateway, selectors: &[Selector]) -> Result<Option<Instance>, Refusal> {
     let mut found: Option<Instance> = None;
     for selector in selectors {
         match (gateway.route.resolve(selector).await.map_err(unavailable)?, selector) {
@@ -120,10 +145,7 @@ async fn find_instance(
             (None, _) => {}
         }
     }
-    match found {
-        Some(instance) => Ok(instance),
-        None => only_instance(gateway, identity).await,
-    }
+    Ok(found)
 }
 
 fn agree(found: Option<Instance>, other: Instance) -> Result<Instance, Refusal> {

@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
@@ -17,11 +18,37 @@ const SMALLEST: usize = 8 * 1024;
 /// Four TLS records, which is what rustls takes before it wants to write.
 const LARGEST: usize = 64 * 1024;
 
-/// The bytes that a session moved.
+/// What a session moves. Others may look at it meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
-    pub(crate) to_server: u64,
-    pub(crate) to_client: u64,
+    to_server: AtomicU64,
+    to_client: AtomicU64,
+    /// Whether the last bytes were the client's, which waits for an answer then.
+    asking: AtomicBool,
+}
+
+impl Traffic {
+    pub(crate) fn to_server(&self) -> u64 {
+        self.to_server.load(Relaxed)
+    }
+
+    pub(crate) fn to_client(&self) -> u64 {
+        self.to_client.load(Relaxed)
+    }
+
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asking.load(Relaxed)
+    }
+
+    pub(crate) fn add_to_server(&self, bytes: usize) {
+        self.to_server.fetch_add(bytes as u64, Relaxed);
+        self.asking.store(true, Relaxed);
+    }
+
+    pub(crate) fn add_to_client(&self, bytes: usize) {
+        self.to_client.fetch_add(bytes as u64, Relaxed);
+        self.asking.store(false, Relaxed);
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +70,7 @@ pub(crate) async fn run<C, S>(
     server: &mut S,
     welcome: Vec<u8>,
     closing: &CancellationToken,
-    traffic: &mut Traffic,
+    traffic: &Traffic,
 ) -> End
 where
     C: AsyncBufRead + AsyncWrite + Unpin,
@@ -53,10 +80,10 @@ where
     let mut down = Down::new(welcome);
     let relay = poll_fn(|context| {
         // Towards the server first: that is where the next answer comes from.
-        if let Poll::Ready(Err(error)) = up.poll(context, client, server, &mut traffic.to_server) {
+        if let Poll::Ready(Err(error)) = up.poll(context, client, server, traffic) {
             return Poll::Ready(Err(error));
         }
-        down.poll(context, server, client, &mut traffic.to_client)
+        down.poll(context, server, client, traffic)
     });
     tokio::select! {
         biased;
@@ -83,7 +110,7 @@ impl Up {
         context: &mut Context<'_>,
         client: &mut C,
         server: &mut S,
-        moved: &mut u64,
+        traffic: &Traffic,
     ) -> Poll<io::Result<()>>
     where
         C: AsyncBufRead + Unpin,
@@ -100,7 +127,7 @@ impl Up {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             Pin::new(&mut *client).consume(written);
-            *moved += written as u64;
+            traffic.add_to_server(written);
         }
         if matches!(self, Self::Ending) {
             ready!(Pin::new(server).poll_shutdown(context))?;
@@ -151,7 +178,7 @@ impl Down {
         context: &mut Context<'_>,
         server: &mut S,
         client: &mut C,
-        moved: &mut u64,
+        traffic: &Traffic,
     ) -> Poll<io::Result<()>>
     where
         S: AsyncRead + Unpin,
@@ -166,7 +193,7 @@ impl Down {
                 }
                 self.start += written;
                 self.unflushed = true;
-                *moved += written as u64;
+                traffic.add_to_client(written);
             }
             if self.ended {
                 return Pin::new(client).poll_shutdown(context);

@@ -111,6 +111,12 @@ impl Startup {
         if self.minor() >= 2 { 32 } else { 4 }
     }
 
+    /// What the client calls itself, for the log: PostgreSQL cuts it off at the same length.
+    pub(crate) fn application(&self) -> Option<String> {
+        let name = self.get("application_name").filter(|name| !name.is_empty())?;
+        Some(String::from_utf8_lossy(&name[..name.len().min(MAX_ROLE_NAME)]).into_owned())
+    }
+
     fn add(&mut self, name: &str, value: &[u8]) -> Result<(), Refusal> {
         if name.starts_with("_pq_.") {
             self.protocol_options.push(name.to_owned());

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use common::gateway::{Running, Script, start};
 use common::wire::{CANCEL, GSS, SSL, V3_0, V3_2, fields, packet, read, read_error, startup};
-use lakeport_gateway::Limits;
+use futures_util::{StreamExt, stream};
+use lakeport_gateway::{Limits, Room};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 async fn gateway() -> Running {
     start(Script::default(), Limits::default()).await
@@ -189,18 +191,25 @@ async fn versions_are_negotiated() {
     }
 }
 
+fn crowded(patience: Duration) -> Limits {
+    let room = Room { per_loopback: 2, patience, ..Limits::default().room };
+    Limits { room, ..Limits::default() }
+}
+
+/// A connection that has a place and says nothing more.
+async fn silent(running: &Running) -> TcpStream {
+    let mut tcp = running.send(&packet(GSS, &[])).await;
+    assert_eq!(tcp.read_u8().await.unwrap(), b'N');
+    tcp
+}
+
 #[tokio::test]
-async fn a_crowd_before_login_is_turned_away() {
-    let limits = Limits { max_unauthenticated_per_loopback: 2, ..Limits::default() };
-    let running = start(Script::default(), limits).await;
-    let mut inside = Vec::new();
-    for _ in 0..2 {
-        let mut tcp = running.send(&packet(GSS, &[])).await;
-        assert_eq!(tcp.read_u8().await.unwrap(), b'N');
-        inside.push(tcp);
-    }
+async fn a_rush_before_login_is_turned_away() {
+    let running = start(Script::default(), crowded(Duration::from_secs(3_600))).await;
+    let mut inside = vec![silent(&running).await, silent(&running).await];
     let mut third = running.tcp().await;
     assert_eq!(fields(&read(&mut third).await.unwrap().1)[&'C'], "53300");
+    running.diary.find("Crowded").await;
     inside.clear();
     // The places are free again as soon as the gateway has seen the others leave.
     loop {
@@ -210,6 +219,58 @@ async fn a_crowd_before_login_is_turned_away() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn who_is_silent_makes_room_for_who_comes() {
+    let running = start(Script::default(), crowded(Duration::ZERO)).await;
+    let (mut first, mut second) = (silent(&running).await, silent(&running).await);
+    let mut tls = running.tls().await;
+    tls.write_all(&startup(V3_0, &[("user", "alice")])).await.unwrap();
+    assert_eq!(read(&mut tls).await.unwrap().0, b'R');
+    assert!(matches!(first.read(&mut [0]).await, Ok(0) | Err(_)), "the oldest is closed");
+
+    // One that waits for a password is told, as it can be.
+    let _third = silent(&running).await;
+    assert!(matches!(second.read(&mut [0]).await, Ok(0) | Err(_)));
+    let _fourth = silent(&running).await;
+    assert_eq!(read_error(&mut tls).await[&'C'], "53300");
+}
+
+#[tokio::test]
+async fn every_length_whole_and_cut_at_any_byte() {
+    let running = gateway().await;
+    let lengths = stream::iter(0..=10_001_usize);
+    lengths.for_each_concurrent(64, |length| answered_or_closed(&running, length)).await;
+    let whole = startup_of(10_000).unwrap();
+    let cuts = stream::iter(0..whole.len());
+    cuts.for_each_concurrent(64, |cut| closed(&running, &whole[..cut])).await;
+
+    let mut tls = running.tls().await;
+    tls.write_all(&startup(V3_0, &[("user", "alice")])).await.unwrap();
+    assert_eq!(read(&mut tls).await.unwrap().0, b'R');
+}
+
+/// A packet that says this length, once whole and once cut at some byte.
+async fn answered_or_closed(running: &Running, length: usize) {
+    let whole = startup_of(length).unwrap_or_else(|| {
+        let junk = [&(length as u32).to_be_bytes()[..], &V3_0.to_be_bytes(), &[b'x'; 64]].concat();
+        junk[..length.max(4)].to_vec()
+    });
+    let mut tcp = running.send(&whole).await;
+    let wanted = if (8..=10_000).contains(&length) { "28000" } else { "08P01" };
+    assert_eq!(read_error(&mut tcp).await[&'C'], wanted, "{length} bytes in plaintext");
+    if (8..=10_000).contains(&length) {
+        closed(running, &whole[..length * 7_919 % 10_007 % length]).await;
+        closed(running, &whole[..length - 1]).await;
+    }
+}
+
+/// Half a packet is no reason to say anything.
+async fn closed(running: &Running, part: &[u8]) {
+    let mut tcp = running.send(part).await;
+    tcp.shutdown().await.unwrap();
+    assert!(read(&mut tcp).await.is_none(), "cut at {}", part.len());
 }
 
 #[tokio::test]

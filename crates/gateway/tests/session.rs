@@ -206,3 +206,42 @@ async fn a_drain_ends_sessions_and_logins_and_what_they_run() {
         assert_eq!(tcp.read(&mut [0]).await.unwrap_or(0), 0, "nobody serves any more");
     }
 }
+
+#[tokio::test]
+async fn idle_sessions_end_and_busy_ones_do_not() {
+    let postgres = Postgres::shared();
+    let limits = Limits { session_idle: Some(Duration::from_millis(600)), ..Limits::default() };
+    let running = start(Script::with_server(postgres.socket()), limits).await;
+    let (mut busy, pid, secret) = sleeping(&running, V3_0, "busy").await;
+    let mut idle = running.try_login(&PARAMETERS, "alice-shop").await;
+    welcome(&mut idle).await;
+    let (kind, body) = read(&mut idle).await.unwrap();
+    assert_eq!((kind, fields(&body)[&'C'].as_str()), (b'E', "57P05"));
+    assert!(read(&mut idle).await.is_none());
+
+    // The busy one is as old, and still there to be cancelled.
+    let request = packet(CANCEL, &[&pid.to_be_bytes()[..], &secret].concat());
+    running.send(&request).await;
+    assert!(is_cancelled(&mut busy).await);
+    running.diary.find("idle-session timeout").await;
+}
+
+#[tokio::test]
+async fn sessions_that_are_too_old_end_whatever_they_do() {
+    let postgres = Postgres::shared();
+    let limits = Limits { session_age: Some(Duration::from_millis(500)), ..Limits::default() };
+    let running = start(Script::with_server(postgres.socket()), limits).await;
+    let mut tls = running.try_login(&PARAMETERS, "alice-shop").await;
+    welcome(&mut tls).await;
+    let error = loop {
+        // Busy all the time.
+        let _ = tls.write_all(&query("SELECT 1")).await;
+        match read(&mut tls).await {
+            Some((b'E', body)) => break fields(&body),
+            Some(_) => {}
+            None => panic!("closed without a word"),
+        }
+    };
+    assert_eq!(error[&'C'], "57P01");
+    assert!(error[&'M'].contains("too old") && error[&'H'].contains("Connect again"), "{error:?}");
+}

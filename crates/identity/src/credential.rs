@@ -1,6 +1,7 @@
 //! Database credentials: short-lived JWTs that are PostgreSQL passwords.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,13 +38,22 @@ pub struct Credentials {
     keys: Arc<SigningKeys>,
     issuer: String,
     audience: String,
+    lifetime: Duration,
 }
 
 impl Credentials {
     #[must_use]
     pub fn new(keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
         let issuer = format!("urn:lakeport:{workspace_id}");
-        Self { keys, audience: format!("{issuer}:postgresql"), issuer }
+        Self { keys, audience: format!("{issuer}:postgresql"), issuer, lifetime: MAX_LIFETIME }
+    }
+
+    /// Tokens that are issued from now on live for so long, at most for [`MAX_TOKEN_LIFETIME`].
+    ///
+    /// [`MAX_TOKEN_LIFETIME`]: crate::MAX_TOKEN_LIFETIME
+    #[must_use]
+    pub fn with_lifetime(self, lifetime: Duration) -> Self {
+        Self { lifetime: lifetime.min(MAX_LIFETIME), ..self }
     }
 
     /// A token for these instances, and when it expires.
@@ -58,7 +68,7 @@ impl Credentials {
         now: Timestamp,
     ) -> Result<(String, Timestamp)> {
         let issued = u64::try_from(now.as_second()).unwrap_or_default();
-        let expires = issued + MAX_LIFETIME.as_secs();
+        let expires = issued + self.lifetime.as_secs();
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),

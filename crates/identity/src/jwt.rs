@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::{CredentialError, Result, SigningKeys};
 
 /// What Lakebase gives, and the most that is accepted.
-pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
+pub const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Nobody issues longer ones; refused before any parsing.
 pub(crate) const MAX_TOKEN_BYTES: usize = 16 * 1024;

@@ -20,6 +20,7 @@ pub use access_token::{authenticate, issue};
 pub use ca::{Authority, ServerCertificate};
 pub use credential::{Claims, CredentialError, Credentials};
 pub use error::Error;
+pub use jwt::MAX_LIFETIME as MAX_TOKEN_LIFETIME;
 pub use keys::{Jwk, JwkSet, SigningKeys};
 pub use opaque::OpaqueToken;
 pub use vault::Vault;

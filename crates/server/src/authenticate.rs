@@ -1,9 +1,9 @@
-//! The gateway's question who a token speaks for, answered by `identity`.
+//! The gateway's question who a token speaks for, answered by `identity` and the authorizer.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lakeport_control::{Bearer, Control};
+use lakeport_control::{Bearer, Control, Standing};
 use lakeport_gateway::{AuthFailure, Authenticate, Identity};
 use lakeport_identity::{Claims, CredentialError};
 
@@ -11,8 +11,10 @@ pub(crate) struct Tokens(pub(crate) Arc<Control>);
 
 #[async_trait]
 impl Authenticate for Tokens {
+    /// What was true when the token was made is asked again: its subject must still be there, and may
+    /// log in only where it still may.
     async fn authenticate(&self, token: &str) -> Result<Identity, AuthFailure> {
-        self.0.meet_signing_key(token).await.map_err(|_| AuthFailure::Unavailable)?;
+        self.0.meet_signing_key(token).await.map_err(unavailable)?;
         match self.0.credentials.verify(token) {
             Ok(claims) => self.credential(claims).await,
             Err(CredentialError::NotAToken) => Err(AuthFailure::NotAToken),
@@ -26,34 +28,75 @@ impl Authenticate for Tokens {
 }
 
 impl Tokens {
-    /// A database credential speaks for its subject for as long as that may log in at all.
+    /// A database credential opens those of its instances that its subject may still use.
     async fn credential(&self, claims: Claims) -> Result<Identity, AuthFailure> {
-        let may = self.0.may_log_in(&claims.sub).await;
-        if !may.map_err(|_| AuthFailure::Unavailable)? {
+        let standing = self.standing(&claims.sub).await?;
+        let mut instances = claims.instances;
+        instances.retain(|uid| standing.instances.contains(uid));
+        if instances.is_empty() {
             return Err(AuthFailure::Invalid);
         }
         Ok(Identity {
-            roles: vec![claims.sub.clone()],
+            roles: standing.roles.clone(),
             subject: claims.sub,
-            instances: claims.instances,
+            instances,
             token_id: claims.jti,
         })
     }
 
     /// An OAuth access token opens whatever its owner may use.
     async fn access_token(&self, token: &str) -> Result<Identity, AuthFailure> {
-        let verdict = self.0.oauth_bearer(token).await.map_err(|_| AuthFailure::Unavailable)?;
+        let verdict = self.0.oauth_bearer(token).await.map_err(unavailable)?;
         let (principal, token_id) = match verdict {
             Bearer::Owner { principal, token_id } => (principal, token_id),
             Bearer::Expired { seconds_ago } => return Err(AuthFailure::Expired { seconds_ago }),
             Bearer::NotAToken | Bearer::Invalid => return Err(AuthFailure::Invalid),
         };
-        let open = self.0.instances_open_to(&principal).await;
+        let standing = self.standing(&principal.user_name).await?;
         Ok(Identity {
-            roles: vec![principal.user_name.clone()],
+            roles: standing.roles.clone(),
             subject: principal.user_name,
-            instances: open.map_err(|_| AuthFailure::Unavailable)?,
+            instances: standing.instances.clone(),
             token_id,
         })
+    }
+
+    async fn standing(&self, subject: &str) -> Result<Arc<Standing>, AuthFailure> {
+        let found = self.0.standing(subject).await.map_err(unavailable)?;
+        found.ok_or(AuthFailure::Invalid)
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> AuthFailure {
+    tracing::error!(%error, "a token cannot be checked");
+    AuthFailure::Unavailable
+}
+
+#[cfg(test)]
+mod tests {
+    use lakeport_api::permission::AccessControlChange;
+
+    use super::*;
+    use crate::world::World;
+
+    #[tokio::test]
+    async fn a_token_opens_only_what_its_subject_may_use_now() {
+        let world = World::new().await;
+        let tokens = Tokens(Arc::clone(&world.control));
+        let uid = world.instance.uid.to_string();
+        let issue = |subject: &str| world.control.credentials.issue(subject, vec![uid.clone()]);
+        let (user, _) = issue("user@x.y").unwrap();
+        let identity = tokens.authenticate(&user).await.unwrap();
+        assert_eq!(identity.roles, ["user@x.y"]);
+        assert_eq!(identity.instances, [uid.clone()]);
+        for subject in ["stranger@x.y", "nobody@x.y"] {
+            let (token, _) = issue(subject).unwrap();
+            assert_eq!(tokens.authenticate(&token).await.unwrap_err(), AuthFailure::Invalid);
+        }
+        let nobody = AccessControlChange { access_control_list: Vec::new() };
+        let taken = world.control.change_instance_permissions(&world.instance, &nobody, true);
+        taken.await.unwrap();
+        assert_eq!(tokens.authenticate(&user).await.unwrap_err(), AuthFailure::Invalid);
+        world.end().await;
     }
 }

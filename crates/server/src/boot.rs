@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lakeport_catalog::Embedded;
+use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, Ready, Subjects};
+use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Ready, Subjects};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
-use lakeport_gateway::{Gateway, Limits};
+use lakeport_gateway::{Gateway, Limits, Observe};
 use lakeport_identity::oauth::{OAuth, TrustedIssuer, TrustedIssuers};
 use lakeport_identity::outside::{Issuer, Provider, Web};
 use lakeport_identity::{Authority, Credentials, SigningKeys, Vault};
@@ -17,6 +17,7 @@ use lakeport_store::Store;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::audit::Audit;
 use crate::authenticate::Tokens;
 use crate::config::LoginProvider;
 use crate::names::{Entrance, Names};
@@ -25,6 +26,7 @@ use crate::route::Routes;
 use crate::sync::Syncs;
 use crate::tls::Certificates;
 use crate::web::Outside;
+use crate::witness::Witness;
 use crate::{Config, Error, Result};
 
 pub(crate) struct Parts {
@@ -33,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) names: Arc<Names>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) certificates: Certificates,
+    pub(crate) witness: Arc<Witness>,
     pub(crate) workspace_id: String,
     pub(crate) account_id: String,
 }
@@ -63,15 +66,19 @@ pub(crate) async fn boot(
     let account_id = store.setting_or("account_id", &Uuid::new_v4().to_string()).await?;
     let keys = SigningKeys::load(&store, &vault).await?;
     let authority = Arc::new(Authority::load(&store, &vault).await?);
-    let certificates = Certificates::new(Arc::clone(&authority), config.tls_files.clone());
+    let certificates = Certificates::new(Arc::clone(&authority), config.tls_files.clone())?;
+    let audit = Audit::open(config.data_dir.join("audit.log"), config.audit_log_size)?;
+    let witness = Arc::new(Witness::new(audit));
 
     let (names, listener) =
         Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
     let web: Arc<dyn Web> = Arc::new(Outside::default());
     let control = Arc::new(Control {
-        catalog: Arc::new(Embedded::new(store.clone())),
-        credentials: Credentials::new(Arc::clone(&keys), &workspace_id),
+        app_public_schema: config.app_public_schema,
+        catalog: Arc::new(open_catalogs(config, &store)?),
+        credentials: Credentials::new(Arc::clone(&keys), &workspace_id)
+            .with_lifetime(config.token_lifetime),
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,
         keys: Arc::clone(&keys),
@@ -80,13 +87,16 @@ pub(crate) async fn boot(
             Arc::clone(&keys),
             &workspace_id,
             trusted_issuers(config, &web, &account_id),
-        ),
+        )
+        .with_lifetime(config.token_lifetime),
         provider: config.login_provider.clone().map(|settings| provider(settings, web)),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),
         progress: Progress::default(),
         ready: Ready::default(),
+        published: PublishedIdentities::default(),
+        sessions_on_revoke: config.sessions_on_revoke,
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),
@@ -96,10 +106,35 @@ pub(crate) async fn boot(
     });
     let routes = Routes { control: Arc::clone(&control), names: Arc::clone(&names) };
     let tokens = Tokens(Arc::clone(&control));
-    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), Limits::default())
+    let observe = Arc::clone(&witness) as Arc<dyn Observe>;
+    let gateway = Gateway::new(Arc::new(tokens), Arc::new(routes), observe, limits(config))
         .map_err(Error::io("starting", "the gateway's threads"))?;
     names.connect(Arc::clone(&gateway), listener)?;
-    Ok(Parts { control, gateway, names, authority, certificates, workspace_id, account_id })
+    Ok(Parts {
+        control,
+        gateway,
+        names,
+        authority,
+        certificates,
+        witness,
+        workspace_id,
+        account_id,
+    })
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        session_idle: config.session_idle,
+        session_age: config.session_age,
+        trusted_proxies: config.trusted_proxies.clone(),
+        ..Limits::default()
+    }
+}
+
+fn open_catalogs(config: &Config, store: &Store) -> Result<Mounted> {
+    let embedded = Embedded::new(store.clone(), config.locations.clone());
+    let (outside, any) = config.outside.mounts()?;
+    Ok(Mounted::new(embedded, config.locations.clone(), outside, any))
 }
 
 fn trusted_issuers(config: &Config, web: &Arc<dyn Web>, account_id: &str) -> TrustedIssuers {

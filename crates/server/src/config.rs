@@ -4,17 +4,26 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use ipnet::IpNet;
+use jiff::SpanRelativeTo;
+use lakeport_catalog::Policy;
+use lakeport_control::SessionsOnRevoke;
 use lakeport_engine::CapacityUnit;
+use lakeport_identity::MAX_TOKEN_LIFETIME;
 use serde::Deserialize;
 
+use crate::stores::{self, CatalogSettings, ObjectStoreSettings, OutsideSettings};
 use crate::{Error, Result};
-pub use outside::{IssuerSettings, LoginProvider, ProviderSettings, TrustedIssuer};
+pub use issuers::{IssuerSettings, LoginProvider, ProviderSettings, TrustedIssuer};
 
-mod outside;
+mod issuers;
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_PG_PORT: u16 = 5432;
+/// Below it, a client would do little else but fetch tokens.
+const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(10);
 const DEFAULT_ADMIN: &str = "admin@lakeport.local";
 
 /// What can be set. The names are those of the flags, with underscores.
@@ -33,11 +42,29 @@ pub struct Settings {
     pub admin_user: Option<String>,
     pub metadata_url: Option<String>,
     pub catalog_url: Option<String>,
+    /// Folders and stores that tables may lie in; if it is absent, all but the system's own folders.
+    pub allowed_locations: Option<Vec<String>>,
+    pub object_store: Option<Vec<ObjectStoreSettings>>,
+    pub catalog: Option<Vec<CatalogSettings>>,
     pub postgres_bin: Option<Vec<PathBuf>>,
     pub log_filter: Option<String>,
+    /// `keep` or `terminate`.
+    pub sessions_on_revoke: Option<String>,
+    /// Names under which clients may reach `/mcp`, beside addresses, localhost and the domain.
+    pub mcp_hosts: Option<Vec<String>>,
+    pub app_public_schema: Option<bool>,
+    /// How long new access tokens and database credentials live, such as `10m`.
+    pub token_lifetime: Option<String>,
     /// PEM files of a certificate chain and its key, instead of certificates of our own CA.
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
+    /// How long a session may be idle, and how long it may last.
+    pub session_idle: Option<String>,
+    pub session_age: Option<String>,
+    /// Networks of balancers that speak the PROXY protocol.
+    pub proxy_protocol_from: Option<Vec<String>>,
+    pub audit_log_size: Option<String>,
+    pub open_metrics: Option<bool>,
     /// In the TOML file alone: tables of several keys.
     pub trusted_issuers: Option<Vec<IssuerSettings>>,
     pub login_provider: Option<ProviderSettings>,
@@ -66,10 +93,22 @@ impl Settings {
             admin_user: self.admin_user.or(other.admin_user),
             metadata_url: self.metadata_url.or(other.metadata_url),
             catalog_url: self.catalog_url.or(other.catalog_url),
+            allowed_locations: self.allowed_locations.or(other.allowed_locations),
+            object_store: self.object_store.or(other.object_store),
+            catalog: self.catalog.or(other.catalog),
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
+            sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
+            mcp_hosts: self.mcp_hosts.or(other.mcp_hosts),
+            app_public_schema: self.app_public_schema.or(other.app_public_schema),
+            token_lifetime: self.token_lifetime.or(other.token_lifetime),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
+            session_idle: self.session_idle.or(other.session_idle),
+            session_age: self.session_age.or(other.session_age),
+            proxy_protocol_from: self.proxy_protocol_from.or(other.proxy_protocol_from),
+            audit_log_size: self.audit_log_size.or(other.audit_log_size),
+            open_metrics: self.open_metrics.or(other.open_metrics),
             trusted_issuers: self.trusted_issuers.or(other.trusted_issuers),
             login_provider: self.login_provider.or(other.login_provider),
         }
@@ -89,8 +128,20 @@ pub struct Config {
     pub unit: CapacityUnit,
     pub admin_user: String,
     pub metadata_url: Option<MetadataUrl>,
+    pub locations: Policy,
+    pub(crate) outside: OutsideSettings,
     pub postgres_bin: Vec<PathBuf>,
+    pub sessions_on_revoke: SessionsOnRevoke,
+    pub app_public_schema: bool,
+    pub token_lifetime: Duration,
     pub tls_files: Option<(PathBuf, PathBuf)>,
+    pub mcp_hosts: Vec<String>,
+    pub session_idle: Option<Duration>,
+    pub session_age: Option<Duration>,
+    pub trusted_proxies: Vec<IpNet>,
+    /// A full audit log has so many bytes.
+    pub audit_log_size: u64,
+    pub open_metrics: bool,
     pub trusted_issuers: Vec<TrustedIssuer>,
     pub login_provider: Option<LoginProvider>,
 }
@@ -109,16 +160,17 @@ impl TryFrom<Settings> for Config {
     type Error = Error;
 
     fn try_from(settings: Settings) -> Result<Self> {
-        if settings.catalog_url.is_some() {
-            return Err(Error::Config(String::from(
-                "catalog_url: an outside Unity Catalog server is not supported; leave it out to use \
-                 the embedded catalog",
-            )));
-        }
         let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
+        let data_dir =
+            std::path::absolute(&data_dir).map_err(Error::io("resolving", data_dir.display()))?;
         Ok(Self {
-            data_dir: std::path::absolute(&data_dir)
-                .map_err(Error::io("resolving", data_dir.display()))?,
+            locations: stores::policy(
+                settings.allowed_locations,
+                settings.object_store,
+                &data_dir,
+            )?,
+            outside: OutsideSettings::new(settings.catalog_url, settings.catalog)?,
+            data_dir,
             http_addr: address("http_addr", settings.http_addr)?.unwrap_or(DEFAULT_HTTP),
             https_addr: address("https_addr", settings.https_addr)?,
             pg_addr: settings.pg_addr.as_deref().map(pg_address).transpose()?,
@@ -129,9 +181,18 @@ impl TryFrom<Settings> for Config {
             admin_user: admin_user(settings.admin_user)?,
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
+            sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
+            app_public_schema: settings.app_public_schema.unwrap_or_default(),
+            token_lifetime: token_lifetime(settings.token_lifetime.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
-            trusted_issuers: outside::issuers(settings.trusted_issuers.unwrap_or_default())?,
-            login_provider: settings.login_provider.map(outside::provider).transpose()?,
+            mcp_hosts: settings.mcp_hosts.unwrap_or_default(),
+            session_idle: duration("session_idle", settings.session_idle, "24h")?,
+            session_age: duration("session_age", settings.session_age, "3d")?,
+            trusted_proxies: networks(settings.proxy_protocol_from.unwrap_or_default())?,
+            audit_log_size: audit_log_size(settings.audit_log_size.as_deref())?,
+            open_metrics: settings.open_metrics.unwrap_or_default(),
+            trusted_issuers: issuers::trusted(settings.trusted_issuers.unwrap_or_default())?,
+            login_provider: settings.login_provider.map(issuers::provider).transpose()?,
         })
     }
 }
@@ -223,6 +284,25 @@ fn admin_user(name: Option<String>) -> Result<String> {
     ))
 }
 
+fn token_lifetime(text: Option<&str>) -> Result<Duration> {
+    let Some(text) = text else { return Ok(MAX_TOKEN_LIFETIME) };
+    let signed = text.parse::<jiff::SignedDuration>().ok();
+    signed
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .filter(|lifetime| (MIN_TOKEN_LIFETIME..=MAX_TOKEN_LIFETIME).contains(lifetime))
+        .ok_or_else(|| bad("token_lifetime", format!("\"{text}\" is not between 10s and 1h")))
+}
+
+fn sessions_on_revoke(text: Option<&str>) -> Result<SessionsOnRevoke> {
+    match text {
+        None | Some("keep") => Ok(SessionsOnRevoke::Keep),
+        Some("terminate") => Ok(SessionsOnRevoke::Terminate),
+        Some(other) => {
+            Err(bad("sessions_on_revoke", format!("\"{other}\" is not one of keep, terminate")))
+        }
+    }
+}
+
 fn metadata_url(text: String) -> Result<MetadataUrl> {
     // The parser's error may quote the text, and with it a password.
     text.parse().map(MetadataUrl).map_err(|_| {
@@ -237,6 +317,41 @@ fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<(Path
         (Some(_), None) => Err(bad("tls_key", "it is missing; tls_cert needs one")),
         (None, Some(_)) => Err(bad("tls_cert", "it is missing; tls_key needs one")),
     }
+}
+
+/// `90s`, `24h`, `3d`; `off` for none.
+fn duration(field: &str, text: Option<String>, default: &str) -> Result<Option<Duration>> {
+    let text = text.as_deref().unwrap_or(default);
+    if text == "off" {
+        return Ok(None);
+    }
+    let parsed = text.parse::<jiff::Span>().ok();
+    let exact = parsed.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    let positive = exact.and_then(|exact| Duration::try_from(exact).ok());
+    positive.filter(|duration| !duration.is_zero()).map(Some).ok_or_else(|| {
+        bad(field, format!("\"{text}\" is not a time, such as 90s, 24h or 3d; off is none"))
+    })
+}
+
+/// `10.1.0.0/16`, or one address.
+fn networks(texts: Vec<String>) -> Result<Vec<IpNet>> {
+    let network = |text: String| {
+        let one = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or_else(|_| one()).map_err(|_| {
+            bad(
+                "proxy_protocol_from",
+                format!("\"{text}\" is not a network or an address, such as 10.1.0.0/16"),
+            )
+        })
+    };
+    texts.into_iter().map(network).collect()
+}
+
+fn audit_log_size(text: Option<&str>) -> Result<u64> {
+    let text = text.unwrap_or("64MiB");
+    bytes(text).filter(|bytes| *bytes >= 64 << 10).ok_or_else(|| {
+        bad("audit_log_size", format!("\"{text}\" is not a size of at least 64KiB, such as 64MiB"))
+    })
 }
 
 #[cfg(test)]
@@ -256,7 +371,23 @@ mod tests {
         assert_eq!(config.pg_port, 5432);
         assert_eq!(config.admin_user, "admin@lakeport.local");
         assert_eq!(config.unit, CapacityUnit { memory_bytes: 1 << 30, cpus: 1.0 });
-        assert!(!config.keep_databases);
+        assert!(!config.keep_databases && !config.open_metrics);
+        assert!(config.trusted_proxies.is_empty());
+        let hours = |count| Some(Duration::from_secs(count * 3_600));
+        assert_eq!((config.session_idle, config.session_age), (hours(24), hours(72)));
+    }
+
+    #[test]
+    fn times_and_networks_are_written_as_people_do() {
+        let config = config(
+            "session_idle = '90s'\nsession_age = 'off'\n\
+             proxy_protocol_from = ['10.1.0.0/16', '2001:db8::1']",
+        )
+        .unwrap();
+        assert_eq!(config.session_idle, Some(Duration::from_secs(90)));
+        assert_eq!(config.session_age, None);
+        let shown: Vec<_> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["10.1.0.0/16", "2001:db8::1/128"]);
     }
 
     #[test]
@@ -271,8 +402,16 @@ mod tests {
             ("admin_user = 'lakeport_admin'", "admin_user"),
             ("admin_user = 'a b'", "admin_user"),
             ("domain = 'a..b'", "domain"),
+            ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
+            ("token_lifetime = '2h'", "token_lifetime"),
+            ("token_lifetime = 'soon'", "token_lifetime"),
             ("tls_cert = '/c'", "tls_key"),
-            ("catalog_url = 'http://x'", "catalog_url"),
+            ("session_idle = 'soon'", "session_idle"),
+            ("session_idle = '0s'", "session_idle"),
+            ("session_age = '-1h'", "session_age"),
+            ("proxy_protocol_from = ['10.0.0.0/8', 'near']", "proxy_protocol_from"),
+            ("audit_log_size = '1kB'", "audit_log_size"),
+            ("catalog_url = 'x'", "catalog_url"),
             ("trusted_issuers = [{ url = 'http://x' }]", "trusted_issuers.url"),
             ("trusted_issuers = [{ url = 'https://x', audience = 'y' }]", "audience"),
             ("login_provider = { url = 'https://x' }", "login_provider.client_id"),

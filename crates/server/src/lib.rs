@@ -3,21 +3,29 @@
 //!
 //! Owns: start-up, wiring, HTTP, shutdown. Never: decisions about resources, or SQL.
 
+mod audit;
 mod authenticate;
 mod boot;
 pub mod config;
 mod error;
-mod https;
+mod files;
+mod http;
 mod lock;
+mod mcp;
+mod metrics;
 mod names;
 mod oauth;
 mod ports;
 mod profile;
 mod rest;
 mod route;
+mod stores;
 mod sync;
 mod tls;
 mod web;
+mod witness;
+#[cfg(test)]
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,16 +33,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_control::supervisor::{OnFailure, Supervisor};
-use lakeport_control::{Control, reconcile};
+use lakeport_control::{Control, reconcile, settle_apps};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine, Observed, Process};
 use lakeport_gateway::Gateway;
 use lakeport_identity::Vault;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Config, Settings};
 pub use error::Error;
+pub use stores::{CatalogSettings, ObjectStoreSettings};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -70,6 +80,7 @@ pub struct Running {
 
 /// Starts everything; returns when it serves. A start that fails leaves nothing running that it began.
 pub async fn start(config: Config) -> Result<Running> {
+    files::allow_many();
     // Ports first: a taken one is found before anything is made.
     let listeners = Listeners::bind(&config).await?;
     let lock = lock::DirectoryLock::take(&config.data_dir)?;
@@ -124,14 +135,14 @@ async fn assemble(
         Some(listener) => {
             let address = local_address(&listener)?;
             let tls = tls::https_config(&parts.certificates, address, config.domain.as_deref())?;
-            Some((address, https::TlsListener::new(listener, tls)))
+            Some((address, listener, tls))
         }
         None => None,
     };
     let reachable = |address| ports::reachable(address).to_string();
     let running = Running {
         http: format!("http://{}", reachable(local_address(&http)?)),
-        https: https.as_ref().map(|(address, _)| format!("https://{}", reachable(*address))),
+        https: https.as_ref().map(|(address, ..)| format!("https://{}", reachable(*address))),
         data_dir: config.data_dir.clone(),
         pg_port: parts.names.port(),
         supervisor: supervisor.clone(),
@@ -146,13 +157,18 @@ async fn assemble(
     running.control.settle_states().await.map_err(Error::control("looking at instances"))?;
     let app = rest::App {
         control: Arc::clone(&running.control),
+        gateway: Arc::clone(&running.gateway),
+        witness: parts.witness,
         workspace_id: parts.workspace_id,
         account_id: parts.account_id,
+        open_metrics: config.open_metrics,
     };
-    running.spawn_tasks();
-    running.spawn_http("http", http, rest::router(app.clone(), "http"));
-    if let Some((_, listener)) = https {
-        running.spawn_http("https", listener, rest::router(app, "https"));
+    let ca_file = config.data_dir.join("ca.pem");
+    let mcp = mcp::Mcp::new(config, &running.http, running.pg_port, ca_file)?;
+    running.spawn_tasks(parts.certificates);
+    running.spawn_http("http", http, None, rest::router(app.clone(), &mcp, "http"));
+    if let Some((_, listener, tls)) = https {
+        running.spawn_http("https", listener, Some(tls), rest::router(app, &mcp, "https"));
     }
     Ok(running)
 }
@@ -162,10 +178,12 @@ fn local_address(listener: &TcpListener) -> Result<SocketAddr> {
 }
 
 impl Running {
-    fn spawn_tasks(&self) {
+    fn spawn_tasks(&self, certificates: tls::Certificates) {
         let control = Arc::clone(&self.control);
         self.supervisor
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
+        let control = Arc::clone(&self.control);
+        self.supervisor.spawn("apps", OnFailure::ShutDown, |cancel| settle_apps(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));
         let engine = Arc::clone(&self.engine);
@@ -177,27 +195,23 @@ impl Running {
         }
         let control = Arc::clone(&self.control);
         self.supervisor.spawn("signing keys", OnFailure::Log, |cancel| watch_keys(control, cancel));
+        self.supervisor.spawn("certificates", OnFailure::Log, |cancel| certificates.watch(cancel));
+        let gateway = Arc::clone(&self.gateway);
+        self.supervisor.spawn("session limits", OnFailure::Log, |cancel| async move {
+            gateway.watch_sessions(cancel).await;
+            Ok::<(), String>(())
+        });
     }
 
-    fn spawn_http<L>(&self, name: &str, listener: L, router: axum::Router)
-    where
-        L: axum::serve::Listener,
-        L::Addr: std::fmt::Debug,
-    {
-        self.supervisor.spawn(name, OnFailure::ShutDown, |cancel| async move {
-            let stop = cancel.clone();
-            let serving =
-                axum::serve(listener, router).with_graceful_shutdown(cancel.cancelled_owned());
-            let serving = std::future::IntoFuture::into_future(serving);
-            // A client that never ends its request does not hold up the end.
-            let patience = async {
-                stop.cancelled().await;
-                tokio::time::sleep(DRAIN_LIMIT).await;
-            };
-            tokio::select! {
-                ended = serving => ended,
-                () = patience => Ok(()),
-            }
+    fn spawn_http(
+        &self,
+        name: &str,
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        router: axum::Router,
+    ) {
+        self.supervisor.spawn(name, OnFailure::ShutDown, |cancel| {
+            http::serve(listener, tls, router, cancel, DRAIN_LIMIT)
         });
     }
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
 use lakeport_control::supervisor::{OnFailure, Supervisor};
-use lakeport_control::{HostName, Naming};
-use lakeport_gateway::{Gateway, tls_config};
+use lakeport_control::{HostName, Naming, OpenSession};
+use lakeport_gateway::{Gateway, Opened, tls_config};
 use lakeport_store::{Instance, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -194,6 +194,10 @@ impl Names {
 
 #[async_trait]
 impl Naming for Names {
+    fn port(&self) -> u16 {
+        self.port
+    }
+
     fn read_write_dns(&self, instance: &Instance) -> Option<String> {
         match &self.mode {
             Mode::Domain(domain) => Some(format!("{READ_WRITE}{}.{domain}", instance.uid)),
@@ -246,6 +250,22 @@ impl Naming for Names {
     fn close_sessions(&self, instance: &Instance) {
         if let Some(gateway) = self.gateway.get() {
             gateway.close_sessions(&instance.uid.to_string());
+        }
+    }
+
+    fn open_sessions(&self) -> Vec<OpenSession> {
+        let open = self.gateway.get().map(|gateway| gateway.open_sessions()).unwrap_or_default();
+        open.into_iter()
+            .filter_map(|Opened { uid, subject, role }| {
+                Some(OpenSession { instance: Uuid::parse_str(&uid).ok()?, subject, role })
+            })
+            .collect()
+    }
+
+    fn end_sessions(&self, of: &OpenSession) {
+        if let Some(gateway) = self.gateway.get() {
+            let OpenSession { instance, subject, role } = of.clone();
+            gateway.close_sessions_of(&Opened { uid: instance.to_string(), subject, role });
         }
     }
 }

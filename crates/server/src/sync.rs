@@ -39,6 +39,8 @@ impl SyncRunner for Syncs {
         Ok(Inspection {
             version: found.version,
             columns: columns.collect(),
+            partition_columns: found.partition_columns,
+            comment: found.comment,
             properties: found.properties,
         })
     }

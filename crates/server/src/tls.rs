@@ -1,11 +1,13 @@
-//! Server certificates: from our own CA, renewed by themselves, or from given files.
+//! Server certificates: from our own CA, renewed by themselves, or from given files, taken up again when
+//! they change.
 
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lakeport_identity::{Authority, ServerCertificate};
 use rustls::ServerConfig;
@@ -14,26 +16,38 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::{Error, Result};
 
 /// Well before their 397 days are over.
 const RENEW_AFTER: Duration = Duration::from_secs(300 * 24 * 3600);
 
+/// How often given files are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Where certificates come from.
 #[derive(Clone)]
 pub(crate) struct Certificates {
     authority: Arc<Authority>,
-    files: Option<(PathBuf, PathBuf)>,
+    given: Option<Arc<Given>>,
 }
 
 impl Certificates {
-    pub(crate) fn new(authority: Arc<Authority>, files: Option<(PathBuf, PathBuf)>) -> Self {
-        Self { authority, files }
+    pub(crate) fn new(
+        authority: Arc<Authority>,
+        files: Option<(PathBuf, PathBuf)>,
+    ) -> Result<Self> {
+        let given = files.map(|(certificate, key)| Given::read(certificate, key)).transpose()?;
+        Ok(Self { authority, given: given.map(Arc::new) })
     }
 
     /// A resolver that always has a valid certificate for these names.
     pub(crate) fn resolver(&self, names: Vec<String>) -> Result<Arc<dyn ResolvesServerCert>> {
+        if let Some(given) = &self.given {
+            return Ok(Arc::clone(given) as Arc<dyn ResolvesServerCert>);
+        }
         let key = self.issue(&names)?;
         Ok(Arc::new(Renewing {
             source: self.clone(),
@@ -43,13 +57,84 @@ impl Certificates {
     }
 
     fn issue(&self, names: &[String]) -> Result<Arc<CertifiedKey>> {
-        let certificate = match &self.files {
-            Some((certificate, key)) => read_files(certificate, key)?,
-            None => self.authority.server_certificate(names.to_vec())?,
-        };
-        CertifiedKey::from_der(certificate.chain, certificate.key, &aws_lc_rs::default_provider())
-            .map(Arc::new)
-            .map_err(|error| Error::Tls(error.to_string()))
+        certified(self.authority.server_certificate(names.to_vec())?)
+    }
+
+    /// Takes given files up again when they have changed, and on SIGHUP. Sessions go on as they are.
+    pub(crate) async fn watch(self, cancel: CancellationToken) -> std::result::Result<(), String> {
+        let Some(given) = self.given else { return Ok(()) };
+        let hangup = SignalKind::hangup();
+        let mut hangup =
+            signal(hangup).map_err(|error| format!("listening for SIGHUP: {error}"))?;
+        let mut last_tried = given.stamps();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                _ = hangup.recv() => {}
+                () = tokio::time::sleep(LOOK) => {
+                    if given.stamps() == last_tried {
+                        continue;
+                    }
+                }
+            }
+            last_tried = given.stamps();
+            given.renew();
+        }
+    }
+}
+
+fn certified(certificate: ServerCertificate) -> Result<Arc<CertifiedKey>> {
+    CertifiedKey::from_der(certificate.chain, certificate.key, &aws_lc_rs::default_provider())
+        .map(Arc::new)
+        .map_err(|error| Error::Tls(error.to_string()))
+}
+
+/// A certificate from files, as it was when they were last right.
+struct Given {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+/// What changes when a file does.
+type Stamp = Option<(u64, u64, SystemTime)>;
+
+impl Given {
+    fn read(certificate: PathBuf, key: PathBuf) -> Result<Self> {
+        let current = RwLock::new(certified(read_files(&certificate, &key)?)?);
+        Ok(Self { certificate, key, current })
+    }
+
+    fn stamps(&self) -> [Stamp; 2] {
+        [&self.certificate, &self.key].map(|path| {
+            let seen = fs::metadata(path).ok()?;
+            Some((seen.ino(), seen.len(), seen.modified().ok()?))
+        })
+    }
+
+    /// While one file is new and the other is not yet, they do not fit: the old ones serve on.
+    fn renew(&self) {
+        match read_files(&self.certificate, &self.key).and_then(certified) {
+            Ok(fresh) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+                tracing::info!(file = %self.certificate.display(), "a new certificate serves");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the new certificate is of no use; the old one serves on");
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for Given {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 

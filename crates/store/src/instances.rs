@@ -1,4 +1,4 @@
-//! Instances and the databases of theirs that are registered as catalogs.
+//! Instances: what was asked for, and what the reconciler has seen.
 
 use std::time::Duration;
 
@@ -48,17 +48,7 @@ pub struct InstanceStatus {
     pub observed_generation: i64,
 }
 
-#[derive(Debug, Clone)]
-pub struct DatabaseCatalogRow {
-    pub name: String,
-    pub uid: Uuid,
-    pub instance_uid: Uuid,
-    pub instance_name: String,
-    pub database_name: String,
-    pub creator: String,
-}
-
-const COLUMNS: &str = "uid, name, node_id, creator, created_at, pg_version, spec, generation, \
+pub(crate) const COLUMNS: &str = "uid, name, node_id, creator, created_at, pg_version, spec, generation, \
                        deleted_at, state, message, observed_generation, address, attempts";
 
 impl From<&Row> for Instance {
@@ -83,15 +73,24 @@ impl From<&Row> for Instance {
 }
 
 impl Store {
-    /// Refused by the constraint `instances_name_key` if the name is taken.
+    /// Adds the instance, which its creator may manage. Refused by the constraint
+    /// `instances_name_key` if the name is taken.
     pub async fn add_instance(&self, new: &NewInstance) -> Result<Instance> {
         let row = self
             .connection()
             .await?
             .query_one(
                 &format!(
-                    "insert into instances (uid, name, node_id, creator, pg_version, spec, state)
-                     values ($1, $2, $3, $4, $5, $6, $7) returning {COLUMNS}"
+                    "with made as (
+                         insert into instances
+                             (uid, name, node_id, creator, pg_version, spec, state)
+                         values ($1, $2, $3, $4, $5, $6, $7) returning *
+                     ), given as (
+                         insert into instance_permissions (instance_uid, principal_id, level)
+                         select m.uid, p.id, 'CAN_MANAGE'
+                         from made m join principals p on p.user_name = m.creator
+                     )
+                     select {COLUMNS} from made"
                 ),
                 &[
                     &new.uid,
@@ -148,20 +147,6 @@ impl Store {
     }
 
     /// Every instance of one data directory.
-    /// The uids of all instances, or of those that one principal has made.
-    pub async fn instance_uids(&self, creator: Option<&str>) -> Result<Vec<Uuid>> {
-        let rows = self
-            .connection()
-            .await?
-            .query(
-                "select uid from instances
-                 where deleted_at is null and ($1::text is null or creator = $1)",
-                &[&creator],
-            )
-            .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
     pub async fn instances_of_node(&self, node: Uuid) -> Result<Vec<Instance>> {
         let rows = self
             .connection()
@@ -302,75 +287,5 @@ impl Store {
             )
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
-    }
-
-    /// Refused by `database_catalogs_pkey` if the name is taken, by
-    /// `database_catalogs_database` if the database has a catalog.
-    pub async fn add_database_catalog(&self, row: &DatabaseCatalogRow) -> Result<()> {
-        self.connection()
-            .await?
-            .execute(
-                "insert into database_catalogs (name, uid, instance_uid, database_name, creator)
-                 values ($1, $2, $3, $4, $5)",
-                &[&row.name, &row.uid, &row.instance_uid, &row.database_name, &row.creator],
-            )
-            .await?;
-        Ok(())
-    }
-
-    pub async fn database_catalog(&self, name: &str) -> Result<Option<DatabaseCatalogRow>> {
-        let rows = self.database_catalogs_where("c.name = $1", &name, "", 1).await?;
-        Ok(rows.into_iter().next())
-    }
-
-    /// At most `limit` catalogs of the instance whose names follow `after`.
-    pub async fn database_catalogs(
-        &self,
-        instance: Uuid,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<DatabaseCatalogRow>> {
-        self.database_catalogs_where("c.instance_uid = $1", &instance, after, limit).await
-    }
-
-    async fn database_catalogs_where(
-        &self,
-        condition: &str,
-        value: &(dyn tokio_postgres::types::ToSql + Sync),
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<DatabaseCatalogRow>> {
-        let rows = self
-            .connection()
-            .await?
-            .query(
-                &format!(
-                    "select c.name, c.uid, c.instance_uid, i.name, c.database_name, c.creator
-                     from database_catalogs c join instances i on i.uid = c.instance_uid
-                     where {condition} and c.name > $2 order by c.name limit $3"
-                ),
-                &[value, &after, &limit],
-            )
-            .await?;
-        Ok(rows
-            .iter()
-            .map(|row| DatabaseCatalogRow {
-                name: row.get(0),
-                uid: row.get(1),
-                instance_uid: row.get(2),
-                instance_name: row.get(3),
-                database_name: row.get(4),
-                creator: row.get(5),
-            })
-            .collect())
-    }
-
-    pub async fn delete_database_catalog(&self, name: &str) -> Result<bool> {
-        let deleted = self
-            .connection()
-            .await?
-            .execute("delete from database_catalogs where name = $1", &[&name])
-            .await?;
-        Ok(deleted == 1)
     }
 }

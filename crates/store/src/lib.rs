@@ -3,6 +3,8 @@
 //! Owns: migrations, leases, and one typed function a statement. Never: decisions; a caller that needs two
 //! statements to agree gets one function with one transaction.
 
+mod apps;
+mod database_catalogs;
 mod error;
 mod federation;
 mod grants;
@@ -10,22 +12,28 @@ mod instances;
 mod lease;
 mod logins;
 mod migrate;
+mod permissions;
 mod principals;
 mod settings;
 mod synced_tables;
 mod tokens;
 mod unity;
+mod unity_grants;
+mod unity_tables;
 
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Config, NoTls};
 
+pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
+pub use database_catalogs::DatabaseCatalogRow;
 pub use error::Error;
 pub use federation::{FederationPolicy, FederationSpec};
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
-pub use instances::{DatabaseCatalogRow, Instance, InstanceStatus, NewInstance};
+pub use instances::{Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};
+pub use permissions::{Permission, Subject};
 pub use principals::{
     Comparison, Membership, Principal, PrincipalField, PrincipalFilter, PrincipalKind,
     PrincipalQuery, PrincipalSpec,
@@ -35,7 +43,9 @@ pub use synced_tables::{
     AppliedVersion, DueSyncedTable, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
 };
 pub use tokens::TokenInfo;
-pub use unity::{UnityCatalog, UnitySchema, UnityTable};
+pub use unity::{ObjectPatch, UnityCatalog, UnitySchema};
+pub use unity_grants::{GrantPlace, UnityGrant};
+pub use unity_tables::{SyncedIn, UnityTable};
 
 pub type Result<T> = std::result::Result<T, Error>;
 

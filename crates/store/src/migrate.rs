@@ -10,6 +10,9 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("../migrations/0001_metadata.sql")),
     (2, include_str!("../migrations/0002_sync_modes.sql")),
     (3, include_str!("../migrations/0003_identities.sql")),
+    (4, include_str!("../migrations/0004_permissions.sql")),
+    (5, include_str!("../migrations/0005_apps.sql")),
+    (7, include_str!("../migrations/0007_unity.sql")),
     (8, include_str!("../migrations/0008_federation.sql")),
 ];
 

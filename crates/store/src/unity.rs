@@ -1,8 +1,9 @@
-//! The embedded Unity Catalog: catalogs, schemas and external Delta tables.
+//! The embedded Unity Catalog: catalogs and schemas.
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::{Result, Store};
@@ -14,6 +15,9 @@ pub struct UnityCatalog {
     pub comment: Option<String>,
     pub properties: Value,
     pub created_at: Timestamp,
+    pub created_by: Option<String>,
+    pub updated_at: Option<Timestamp>,
+    pub updated_by: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,26 +29,15 @@ pub struct UnitySchema {
     pub comment: Option<String>,
     pub properties: Value,
     pub created_at: Timestamp,
+    pub created_by: Option<String>,
+    pub updated_at: Option<Timestamp>,
+    pub updated_by: Option<String>,
 }
 
-#[derive(Debug, Clone)]
-pub struct UnityTable {
-    pub id: Uuid,
-    pub catalog_name: String,
-    pub schema_name: String,
-    pub name: String,
-    pub owner: String,
-    pub storage_location: String,
-    pub comment: Option<String>,
-    pub columns: Value,
-    pub properties: Value,
-    pub created_at: Timestamp,
-}
-
-const CATALOG: &str = "name, owner, comment, properties, created_at";
-const SCHEMA: &str = "id, catalog_name, name, owner, comment, properties, created_at";
-const TABLE: &str = "id, catalog_name, schema_name, name, owner, storage_location, comment, columns, \
-                     properties, created_at";
+const CATALOG: &str = "name, owner, comment, properties, created_at, \
+                       created_by, updated_at, updated_by";
+const SCHEMA: &str = "id, catalog_name, name, owner, comment, properties, created_at, \
+                       created_by, updated_at, updated_by";
 
 impl From<&Row> for UnityCatalog {
     fn from(row: &Row) -> Self {
@@ -54,6 +47,9 @@ impl From<&Row> for UnityCatalog {
             comment: row.get(2),
             properties: row.get(3),
             created_at: row.get(4),
+            created_by: row.get(5),
+            updated_at: row.get(6),
+            updated_by: row.get(7),
         }
     }
 }
@@ -68,25 +64,25 @@ impl From<&Row> for UnitySchema {
             comment: row.get(4),
             properties: row.get(5),
             created_at: row.get(6),
+            created_by: row.get(7),
+            updated_at: row.get(8),
+            updated_by: row.get(9),
         }
     }
 }
 
-impl From<&Row> for UnityTable {
-    fn from(row: &Row) -> Self {
-        Self {
-            id: row.get(0),
-            catalog_name: row.get(1),
-            schema_name: row.get(2),
-            name: row.get(3),
-            owner: row.get(4),
-            storage_location: row.get(5),
-            comment: row.get(6),
-            columns: row.get(7),
-            properties: row.get(8),
-            created_at: row.get(9),
-        }
-    }
+/// What a PATCH changes; what it does not name stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectPatch {
+    pub owner: Option<String>,
+    pub comment: Option<String>,
+    pub properties: Option<Value>,
+}
+
+impl ObjectPatch {
+    /// For an update whose first four parameters are owner, comment, properties and who changes them.
+    pub(crate) const SET: &str = "owner = coalesce($1, owner), comment = coalesce($2, comment), \
+         properties = coalesce($3, properties), updated_by = $4, updated_at = now()";
 }
 
 impl Store {
@@ -102,8 +98,8 @@ impl Store {
             .await?
             .query_one(
                 &format!(
-                    "insert into unity_catalogs (name, owner, comment, properties)
-                     values ($1, $2, $3, $4) returning {CATALOG}"
+                    "insert into unity_catalogs (name, owner, created_by, comment, properties)
+                     values ($1, $2, $2, $3, $4) returning {CATALOG}"
                 ),
                 &[&name, &owner, &comment, &properties],
             )
@@ -120,19 +116,64 @@ impl Store {
         Ok(row.as_ref().map(UnityCatalog::from))
     }
 
-    /// At most `limit` catalogs whose names follow `after`.
-    pub async fn unity_catalogs(&self, after: &str, limit: i64) -> Result<Vec<UnityCatalog>> {
+    /// At most `limit` catalogs whose names follow `after`; with `names`, those in which one of them
+    /// owns something or has a right.
+    pub async fn unity_catalogs(
+        &self,
+        names: Option<&[String]>,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<UnityCatalog>> {
         let rows = self
             .connection()
             .await?
             .query(
                 &format!(
-                    "select {CATALOG} from unity_catalogs where name > $1 order by name limit $2"
+                    r#"select {CATALOG} from unity_catalogs c
+                     where name collate "C" > $1 and ($3::text[] is null or owner = any($3)
+                         or exists (select from unity_grants g
+                                    where g.catalog_name = c.name and g.principal = any($3))
+                         or exists (select from unity_schemas s
+                                    where s.catalog_name = c.name and s.owner = any($3))
+                         or exists (select from unity_tables t
+                                    where t.catalog_name = c.name and t.owner = any($3)))
+                     order by name collate "C" limit $2"#
                 ),
-                &[&after, &limit],
+                &[&after, &limit, &names],
             )
             .await?;
         Ok(rows.iter().map(UnityCatalog::from).collect())
+    }
+
+    pub async fn update_unity_catalog(
+        &self,
+        name: &str,
+        by: &str,
+        patch: &ObjectPatch,
+    ) -> Result<Option<UnityCatalog>> {
+        let set = ObjectPatch::SET;
+        let sql = format!("update unity_catalogs set {set} where name = $5 returning {CATALOG}");
+        let ObjectPatch { owner, comment, properties } = patch;
+        let values = &[owner as &(dyn ToSql + Sync), comment, properties, &by, &name];
+        let row = self.connection().await?.query_opt(&sql, values).await?;
+        Ok(row.as_ref().map(UnityCatalog::from))
+    }
+
+    pub async fn update_unity_schema(
+        &self,
+        catalog: &str,
+        name: &str,
+        by: &str,
+        patch: &ObjectPatch,
+    ) -> Result<Option<UnitySchema>> {
+        let sql = format!(
+            "update unity_schemas set {} where catalog_name = $5 and name = $6 returning {SCHEMA}",
+            ObjectPatch::SET
+        );
+        let ObjectPatch { owner, comment, properties } = patch;
+        let values = &[owner as &(dyn ToSql + Sync), comment, properties, &by, &catalog, &name];
+        let row = self.connection().await?.query_opt(&sql, values).await?;
+        Ok(row.as_ref().map(UnitySchema::from))
     }
 
     /// Refused by the key of `unity_schemas` while schemas are left.
@@ -170,8 +211,9 @@ impl Store {
             .await?
             .query_one(
                 &format!(
-                    "insert into unity_schemas (id, catalog_name, name, owner, comment, properties)
-                     values ($1, $2, $3, $4, $5, $6) returning {SCHEMA}"
+                    "insert into unity_schemas
+                         (id, catalog_name, name, owner, created_by, comment, properties)
+                     values ($1, $2, $3, $4, $4, $5, $6) returning {SCHEMA}"
                 ),
                 &[&Uuid::new_v4(), &catalog, &name, &owner, &comment, &properties],
             )
@@ -193,9 +235,11 @@ impl Store {
         Ok(row.as_ref().map(UnitySchema::from))
     }
 
+    /// With `names`, those in which one of them owns something or has a right.
     pub async fn unity_schemas(
         &self,
         catalog: &str,
+        names: Option<&[String]>,
         after: &str,
         limit: i64,
     ) -> Result<Vec<UnitySchema>> {
@@ -204,111 +248,39 @@ impl Store {
             .await?
             .query(
                 &format!(
-                    "select {SCHEMA} from unity_schemas
-                     where catalog_name = $1 and name > $2 order by name limit $3"
+                    "select {SCHEMA} from unity_schemas s
+                     where catalog_name = $1 and name > $2
+                         and ($4::text[] is null or owner = any($4)
+                         or exists (select from unity_grants g
+                                    where g.catalog_name = s.catalog_name
+                                        and g.schema_name = s.name and g.principal = any($4))
+                         or exists (select from unity_tables t
+                                    where t.catalog_name = s.catalog_name
+                                        and t.schema_name = s.name and t.owner = any($4)))
+                     order by name limit $3"
                 ),
-                &[&catalog, &after, &limit],
+                &[&catalog, &after, &limit, &names],
             )
             .await?;
         Ok(rows.iter().map(UnitySchema::from).collect())
     }
 
-    /// Refused by the key of `unity_tables` while tables are left.
-    pub async fn delete_unity_schema(&self, catalog: &str, name: &str) -> Result<bool> {
-        let deleted = self
-            .connection()
-            .await?
-            .execute(
-                "delete from unity_schemas where catalog_name = $1 and name = $2",
-                &[&catalog, &name],
-            )
-            .await?;
-        Ok(deleted == 1)
-    }
-
-    pub async fn add_unity_table(&self, table: &UnityTable) -> Result<UnityTable> {
-        let row = self
-            .connection()
-            .await?
-            .query_one(
-                &format!(
-                    "insert into unity_tables (id, catalog_name, schema_name, name, owner,
-                         storage_location, comment, columns, properties)
-                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning {TABLE}"
-                ),
-                &[
-                    &table.id,
-                    &table.catalog_name,
-                    &table.schema_name,
-                    &table.name,
-                    &table.owner,
-                    &table.storage_location,
-                    &table.comment,
-                    &table.columns,
-                    &table.properties,
-                ],
-            )
-            .await?;
-        Ok(UnityTable::from(&row))
-    }
-
-    pub async fn unity_table(
+    /// Refused by the key of `unity_tables` while tables are left, unless these go too.
+    pub async fn delete_unity_schema(
         &self,
         catalog: &str,
-        schema: &str,
         name: &str,
-    ) -> Result<Option<UnityTable>> {
-        let row = self
-            .connection()
-            .await?
-            .query_opt(
-                &format!(
-                    "select {TABLE} from unity_tables
-                     where catalog_name = $1 and schema_name = $2 and name = $3"
-                ),
-                &[&catalog, &schema, &name],
-            )
-            .await?;
-        Ok(row.as_ref().map(UnityTable::from))
-    }
-
-    pub async fn unity_tables(
-        &self,
-        catalog: &str,
-        schema: &str,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<UnityTable>> {
-        let rows = self
-            .connection()
-            .await?
-            .query(
-                &format!(
-                    "select {TABLE} from unity_tables
-                     where catalog_name = $1 and schema_name = $2 and name > $3
-                     order by name limit $4"
-                ),
-                &[&catalog, &schema, &after, &limit],
-            )
-            .await?;
-        Ok(rows.iter().map(UnityTable::from).collect())
-    }
-
-    pub async fn delete_unity_table(
-        &self,
-        catalog: &str,
-        schema: &str,
-        name: &str,
+        whole: bool,
     ) -> Result<bool> {
-        let deleted = self
-            .connection()
-            .await?
-            .execute(
-                "delete from unity_tables
-                 where catalog_name = $1 and schema_name = $2 and name = $3",
-                &[&catalog, &schema, &name],
-            )
-            .await?;
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        if whole {
+            let sql = "delete from unity_tables where catalog_name = $1 and schema_name = $2";
+            transaction.execute(sql, &[&catalog, &name]).await?;
+        }
+        let sql = "delete from unity_schemas where catalog_name = $1 and name = $2";
+        let deleted = transaction.execute(sql, &[&catalog, &name]).await?;
+        transaction.commit().await?;
         Ok(deleted == 1)
     }
 }

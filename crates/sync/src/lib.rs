@@ -9,6 +9,7 @@
 mod copy;
 mod error;
 mod job;
+mod preview;
 mod progress;
 mod run;
 mod source;
@@ -16,7 +17,10 @@ mod target;
 
 pub use error::{Error, SourceProblem};
 pub use job::{Job, Kind, NullBytes, Options, Outcome, Reload, Source, TableName};
+pub use preview::Preview;
 pub use progress::{Phase, Progress};
-pub use run::{applied, changes, drop_target, forget_target, inspect, next_commit, snapshot};
+pub use run::{
+    applied, changes, drop_target, forget_target, inspect, next_commit, preview, snapshot,
+};
 pub use source::{Column, Inspection};
 pub use target::Position;

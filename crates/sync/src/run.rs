@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::copy::{ChangeWork, RowEncoder, RowStream, change_stream};
 use crate::error::{Error, SourceProblem};
 use crate::job::{Job, Kind, Outcome, Reload, Source, TableName};
+use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
 use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
 use crate::target::{
@@ -41,6 +42,12 @@ pub async fn inspect(source: &Source) -> Result<Inspection, Error> {
         Ok(table.inspection(rows))
     })
     .await
+}
+
+/// The first rows of what a Delta location holds now, as text.
+pub async fn preview(source: &Source, limit: usize) -> Result<Preview, Error> {
+    let wanted = source.clone();
+    blocking(source, move || preview::read(&wanted, limit)).await
 }
 
 /// Makes the target table equal to the source's current version, in one transaction that readers never

@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::shared::{CreateInstanceArgs, InstanceFields, NameArg, PageArgs, StateChangeArgs};
+use super::shared::{
+    CreateInstanceArgs, InstanceFields, NameArg, PageArgs, StateChangeArgs, WaitArgs,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatabaseCommand {
@@ -29,10 +31,10 @@ pub(crate) enum InstanceCommand {
     ListDatabaseInstances(PageArgs),
     /// Show the instance with a uid
     FindDatabaseInstanceByUid(FindInstanceArgs),
-    /// Change an instance
+    /// Change an instance, and wait until that is done
     #[command(alias = "update")]
     UpdateDatabaseInstance(Box<UpdateInstanceArgs>),
-    /// Delete an instance and its data
+    /// Delete an instance and its data, and wait until its name is free
     #[command(alias = "delete")]
     DeleteDatabaseInstance(DeleteInstanceArgs),
     /// Start a stopped instance, and wait until it is available
@@ -90,6 +92,8 @@ pub(crate) struct UpdateInstanceArgs {
     /// The body as JSON, or @FILE
     #[arg(long)]
     pub(crate) json: Option<String>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +106,8 @@ pub(crate) struct DeleteInstanceArgs {
     /// Delete for good, which is also what happens if it is not given
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) purge: Option<bool>,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,6 @@ pub(crate) enum ShortInstanceCommand {
     Start(StateChangeArgs),
     /// Stop an instance, and wait until it is stopped
     Stop(StateChangeArgs),
-    /// Delete an instance and its data
+    /// Delete an instance and its data, and wait until its name is free
     Delete(DeleteInstanceArgs),
 }

@@ -2,43 +2,61 @@
 //!
 //! Owns: names, help, defaults. Never: logic.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
+mod doctor;
 mod instance;
 mod keys;
+mod mcp;
+mod models;
 mod serve;
 mod shared;
+mod shell;
 #[cfg(feature = "server")]
 mod sync;
 mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::auth::AuthCommand;
-pub(crate) use self::connection::{ConnectionArgs, ConnectionStringArgs, PsqlArgs};
+pub(crate) use self::apps::{
+    AddResourceArgs, AppsCommand, CreateAppArgs, DeployArgs, ListDeploymentsArgs,
+    RemoveResourceArgs, ResourceType, RunAppArgs, UpdateAppArgs,
+};
+pub(crate) use self::auth::{AuthCommand, LoginArgs, ProfilesArgs};
+pub(crate) use self::connection::{
+    ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
+};
 pub(crate) use self::database::{
     CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
     DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand, ListOfInstanceArgs,
     SyncedTableCommand, UpdateInstanceArgs,
 };
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
+pub(crate) use self::mcp::McpArgs;
+pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
     CreateInstanceArgs, InstanceFields, PageArgs, StateChangeArgs, WaitArgs,
 };
+pub(crate) use self::shell::{CompletionsArgs, ManArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+#[cfg(feature = "server")]
+pub(crate) use self::tables::TablesPreviewArgs;
 pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 the operation failed; 2 wrong usage; 3 no such object; \
-4 no valid token, or not allowed. `psql` passes on psql's own.
+4 no valid token, or not allowed; 130 interrupted. `psql` and `exec` pass on the program's own.
 
-Configuration: arguments, then DATABRICKS_HOST, DATABRICKS_TOKEN and LAKEPORT_CA_FILE, then a profile \
-(--profile or DATABRICKS_CONFIG_PROFILE, else DEFAULT) of DATABRICKS_CONFIG_FILE (else ~/.databrickscfg).";
+Configuration: arguments, then DATABRICKS_HOST with DATABRICKS_TOKEN or DATABRICKS_CLIENT_ID and \
+DATABRICKS_CLIENT_SECRET, and LAKEPORT_CA_FILE, then a profile (--profile or DATABRICKS_CONFIG_PROFILE, \
+else DEFAULT) of DATABRICKS_CONFIG_FILE (else ~/.databrickscfg), then a login of `lakeport auth login`.";
 
 /// A self-hosted Lakebase: managed PostgreSQL beside a Delta lakehouse, and its client.
 #[derive(Debug, Parser)]
@@ -93,21 +111,45 @@ pub(crate) enum ClientCommand {
     /// Instances, in short words
     #[command(subcommand)]
     Instance(ShortInstanceCommand),
+    /// Apps: their identity, what they may use, and running them
+    #[command(subcommand)]
+    Apps(Box<AppsCommand>),
     /// Ways to log in
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Models that use databases
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Keys of the server
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Open psql on an instance; the token is supplied on the way and seen by nobody
     Psql(PsqlArgs),
+    /// Run any program of libpq on an instance, by the same way: pg_dump, pg_restore, pgbench …
+    Exec(ExecArgs),
     /// Print a connection string with a fresh one-hour token
     ConnectionString(ConnectionStringArgs),
     /// Print `export` lines for libpq with a fresh one-hour token
-    Env(ConnectionArgs),
+    Env(EnvArgs),
+    /// Print a fresh one-hour token, as in PGPASSWORD=$(lakeport password NAME)
+    Password(ConnectionArgs),
+    /// Put a fresh one-hour token into the password file of libpq
+    ///
+    /// For programs that cannot ask for a token by themselves. Lines for other servers stay.
+    Pgpass(PgpassArgs),
+    /// Find out why somebody cannot connect or create, and what mends it
+    ///
+    /// Exit code 1 if something is wrong.
+    Doctor(DoctorArgs),
     /// Delta tables known by a three-part name
     #[command(subcommand)]
     Tables(TablesCommand),
+    /// Print a completion script, as in: source <(lakeport completions bash)
+    Completions(CompletionsArgs),
+    /// Print the manual
+    Man(ManArgs),
+    /// Serve the tools of an AI agent over the Model Context Protocol, on standard input and output
+    Mcp(Box<McpArgs>),
     /// Load Delta tables into PostgreSQL from here
     #[cfg(feature = "server")]
     #[command(subcommand)]

@@ -47,6 +47,14 @@ pub(crate) struct ServeArgs {
     /// Unity Catalog server that resolves three-part names [default: the embedded one]
     #[arg(long, env = "LAKEPORT_CATALOG_URL", value_name = "URL", hide_env_values = true)]
     pub(crate) catalog_url: Option<String>,
+    /// Folder or URL that Delta tables may lie in; may be repeated [default: all but the system's]
+    #[arg(
+        long,
+        env = "LAKEPORT_ALLOWED_LOCATIONS",
+        value_name = "LOCATION",
+        value_delimiter = ','
+    )]
+    pub(crate) allowed_location: Option<Vec<String>>,
     /// Directory with PostgreSQL programs, before those found; may be repeated
     #[arg(long, env = "LAKEPORT_POSTGRES_BIN", value_name = "DIR", value_delimiter = ':')]
     pub(crate) postgres_bin: Option<Vec<PathBuf>>,
@@ -56,6 +64,43 @@ pub(crate) struct ServeArgs {
     /// PEM file with the key of that certificate
     #[arg(long, env = "LAKEPORT_TLS_KEY", value_name = "FILE")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Open sessions of who loses the right to log in: keep or terminate [default: keep]
+    #[arg(long, env = "LAKEPORT_SESSIONS_ON_REVOKE", value_name = "POLICY")]
+    pub(crate) sessions_on_revoke: Option<String>,
+    /// Name under which MCP clients reach /mcp, beside addresses, localhost and the domain; may be repeated
+    #[arg(
+        long = "mcp-host",
+        env = "LAKEPORT_MCP_HOSTS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) mcp_hosts: Option<Vec<String>>,
+    /// End sessions that were idle for so long; off for never [default: 24h]
+    #[arg(long, env = "LAKEPORT_SESSION_IDLE", value_name = "TIME")]
+    pub(crate) session_idle: Option<String>,
+    /// End sessions that are so old; off for never [default: 3d]
+    #[arg(long, env = "LAKEPORT_SESSION_AGE", value_name = "TIME")]
+    pub(crate) session_age: Option<String>,
+    /// Network of balancers that speak PROXY protocol v2 to the gateway; may be repeated
+    #[arg(
+        long,
+        env = "LAKEPORT_PROXY_PROTOCOL_FROM",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    pub(crate) proxy_protocol_from: Option<Vec<String>>,
+    /// Size at which a new audit log is begun; five full ones are kept [default: 64MiB]
+    #[arg(long, env = "LAKEPORT_AUDIT_LOG_SIZE", value_name = "SIZE")]
+    pub(crate) audit_log_size: Option<String>,
+    /// Let clients of this machine read /metrics without a token
+    #[arg(long, env = "LAKEPORT_OPEN_METRICS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) open_metrics: Option<bool>,
+    /// Let apps create in the schema public of their databases, which the cloud service does not
+    #[arg(long, env = "LAKEPORT_APP_PUBLIC_SCHEMA", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) app_public_schema: Option<bool>,
+    /// How long new access tokens and database credentials live: 10s to 1h [default: 1h]
+    #[arg(long, env = "LAKEPORT_TOKEN_LIFETIME", value_name = "DURATION")]
+    pub(crate) token_lifetime: Option<String>,
     /// What to log, such as info or lakeport_gateway=debug
     #[arg(long, env = "LAKEPORT_LOG_FILTER", value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,

@@ -66,7 +66,7 @@ pub(crate) struct InstanceFields {
     pub(crate) usage_policy_id: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
     /// Return as soon as the server has taken the request
     #[arg(long)]
@@ -94,7 +94,7 @@ pub(crate) struct PageArgs {
     pub(crate) limit: Option<usize>,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration =
         text.parse().map_err(|_| String::from("write it like 90s, 20m or 1h30m"))?;
     Duration::try_from(signed).map_err(|_| String::from("it cannot be negative"))

@@ -12,6 +12,9 @@ pub(crate) enum TablesCommand {
     List(TablesListArgs),
     /// Show a table and its columns
     Describe(NameArg),
+    /// Show the first rows of a Delta table
+    #[cfg(feature = "server")]
+    Preview(TablesPreviewArgs),
 }
 
 #[derive(Debug, Args)]
@@ -28,6 +31,16 @@ pub(crate) struct TablesRegisterArgs {
     /// Create the catalog and the schema if there are none
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
     pub(crate) create_missing: bool,
+}
+
+#[cfg(feature = "server")]
+#[derive(Debug, Args)]
+pub(crate) struct TablesPreviewArgs {
+    #[command(flatten)]
+    pub(crate) name: NameArg,
+    /// How many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 10)]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Args)]

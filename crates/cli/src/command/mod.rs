@@ -2,16 +2,23 @@
 //!
 //! Owns: which runtime a command runs on. Never: parsing.
 
+mod apps;
 mod auth;
 mod connection;
 mod database;
+mod doctor;
 mod instance;
 mod keys;
+mod mcp;
+mod models;
 #[cfg(feature = "server")]
 mod serve;
+mod shell;
 #[cfg(feature = "server")]
 mod sync;
 mod tables;
+#[cfg(feature = "server")]
+mod tables_preview;
 
 use std::process::ExitCode;
 
@@ -53,13 +60,22 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
     match command {
         ClientCommand::Database(command) => database::run(context, *command).await.map(done),
         ClientCommand::Instance(command) => instance::run(context, command).await.map(done),
+        ClientCommand::Apps(command) => apps::run(context, *command).await.map(done),
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
+        ClientCommand::Models(command) => models::run(context, command).await.map(done),
         ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
-        ClientCommand::Psql(args) => connection::psql::run(context, args).await,
+        ClientCommand::Psql(args) => connection::program::psql(context, args).await,
+        ClientCommand::Exec(args) => connection::program::exec(context, args).await,
         ClientCommand::ConnectionString(args) => {
             connection::string::run(context, &args).await.map(done)
         }
         ClientCommand::Env(args) => connection::env::run(context, &args).await.map(done),
+        ClientCommand::Password(args) => connection::password::run(context, &args).await.map(done),
+        ClientCommand::Pgpass(args) => connection::pgpass::run(context, &args).await.map(done),
+        ClientCommand::Doctor(args) => doctor::run(context, &args).await,
+        ClientCommand::Completions(args) => shell::completions(&args).map(done),
+        ClientCommand::Man(args) => shell::man(&args).map(done),
+        ClientCommand::Mcp(args) => mcp::run(context, *args).await.map(done),
         ClientCommand::Tables(command) => tables::run(context, command).await.map(done),
         #[cfg(feature = "server")]
         ClientCommand::Sync(command) => sync::run(context, command).await.map(done),

@@ -14,7 +14,6 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Endpoint;
 use crate::args::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -142,11 +141,10 @@ async fn instance_target(
     port: u16,
 ) -> Result<(Config, Option<Forwarder>), Failure> {
     let (name, database) = target.split_once('/').unwrap_or((target, DEFAULT_DATABASE));
-    let client = context.client()?;
-    let endpoint = Endpoint::find(&client, name).await?;
-    let door = endpoint.open(&client, port).await?;
+    let endpoint = context.client()?.endpoint(name, port).await?;
+    let door = endpoint.forward().await?;
     let mut config = Config::new();
-    config.user(&endpoint.user).dbname(database);
+    config.user(endpoint.user()).dbname(database);
     Ok((through(&config, &door), Some(door)))
 }
 

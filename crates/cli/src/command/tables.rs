@@ -18,6 +18,8 @@ pub(crate) async fn run(context: &Context, command: TablesCommand) -> Result<(),
         TablesCommand::Register(args) => register(context, args).await,
         TablesCommand::List(args) => list(context, &args).await,
         TablesCommand::Describe(name) => describe(context, name.get()).await,
+        #[cfg(feature = "server")]
+        TablesCommand::Preview(args) => super::tables_preview::run(context, &args).await,
     }
 }
 

@@ -117,8 +117,7 @@ impl Client {
         timeout: Duration,
         mut on_progress: impl FnMut(&DatabaseInstance),
     ) -> Result<Document<DatabaseInstance>> {
-        let started = Instant::now();
-        let mut pause = FIRST_POLL;
+        let mut polls = Polls::new(timeout);
         loop {
             let instance = self.get_database_instance(name).await?;
             on_progress(&instance);
@@ -129,19 +128,65 @@ impl Client {
             if state == InstanceState::Deleting {
                 return Err(Error::Deleting { name: name.to_owned(), wanted });
             }
-            let waited = started.elapsed();
-            if waited + pause > timeout {
-                let message = instance.into_inner().status_message;
+            if !polls.next().await {
                 return Err(Error::WaitTimeout {
                     name: name.to_owned(),
                     wanted,
                     state,
-                    message,
-                    waited,
+                    message: instance.into_inner().status_message,
+                    waited: polls.waited(),
                 });
             }
-            sleep(pause).await;
-            pause = pause.mul_f32(1.5).min(SLOWEST_POLL);
         }
+    }
+
+    /// Polls until there is no instance of the name any more, so that the name is free.
+    ///
+    /// # Errors
+    /// If the time is over, or it cannot be read.
+    pub async fn wait_deleted(
+        &self,
+        name: &str,
+        timeout: Duration,
+        mut on_progress: impl FnMut(&DatabaseInstance),
+    ) -> Result<()> {
+        let mut polls = Polls::new(timeout);
+        loop {
+            match self.get_database_instance(name).await {
+                Ok(instance) => on_progress(&instance),
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            if !polls.next().await {
+                return Err(Error::StillThere { name: name.to_owned(), waited: polls.waited() });
+            }
+        }
+    }
+}
+
+/// The pauses between polls, within a time.
+struct Polls {
+    started: Instant,
+    timeout: Duration,
+    pause: Duration,
+}
+
+impl Polls {
+    fn new(timeout: Duration) -> Self {
+        Self { started: Instant::now(), timeout, pause: FIRST_POLL }
+    }
+
+    fn waited(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// False, if the time would be over before the next.
+    async fn next(&mut self) -> bool {
+        if self.waited() + self.pause > self.timeout {
+            return false;
+        }
+        sleep(self.pause).await;
+        self.pause = self.pause.mul_f32(1.5).min(SLOWEST_POLL);
+        true
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Owns: paths, parameters, paging. Never: transport.
 
+mod apps;
 mod catalogs;
 mod credentials;
 mod identity;

@@ -1,6 +1,7 @@
 //! Unity Catalog, as far as registering and looking up a Delta table goes.
 
 use lakeport_api::unity::{CatalogInfo, SchemaInfo, TableExists, TableInfo};
+use lakeport_api::unity_grants::{TableCredential, TableCredentialRequest};
 use serde::Serialize;
 
 use super::{Paging, list};
@@ -114,6 +115,17 @@ impl Client {
     pub async fn table_exists(&self, name: &str) -> Result<bool> {
         let call = Call::get(format!("look for table `{name}`"), path(["tables", name, "exists"]));
         Ok(self.fetch::<TableExists>(call).await?.table_exists)
+    }
+
+    /// Credentials to read the files of the table with this id.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn temporary_table_credential(&self, id: &str) -> Result<Document<TableCredential>> {
+        let body =
+            TableCredentialRequest { table_id: id.to_owned(), operation: String::from("READ") };
+        let path = ["api", "2.0", "unity-catalog", "temporary-table-credentials"];
+        self.fetch(Call::post(String::from("get credentials of a table"), path, &body)?).await
     }
 
     /// Forgets an external table; its files stay.

@@ -1,61 +1,23 @@
 //! The login: the server's messages pass through, but its question for a password is answered here.
 //!
-//! Owns: that one answer, and how long a token is used again. Never: any message after the login.
+//! Owns: that one answer. Never: any message after the login.
 
-use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
+use crate::live_token::LiveToken;
 use crate::{Error, Result, Token};
 
-/// Well below a token's hour, so that one in use is never about to expire.
-const REUSE: Duration = Duration::from_secs(600);
 const LONGEST_MESSAGE: usize = 64 * 1024;
 const CLEARTEXT_PASSWORD: [u8; 4] = [0, 0, 0, 3];
-
-type Mint = dyn Fn() -> Pin<Box<dyn Future<Output = Result<Token>> + Send>> + Send + Sync;
-
-pub(crate) struct TokenCache {
-    mint: Box<Mint>,
-    minted: Mutex<Option<(Instant, Token)>>,
-}
-
-impl TokenCache {
-    pub(crate) fn new<F, M>(mint: F) -> Self
-    where
-        F: Fn() -> M + Send + Sync + 'static,
-        M: Future<Output = Result<Token>> + Send + 'static,
-    {
-        Self { mint: Box::new(move || Box::pin(mint())), minted: Mutex::new(None) }
-    }
-
-    async fn get(&self) -> Result<Token> {
-        let mut minted = self.minted.lock().await;
-        if let Some((_, token)) = minted.as_ref().filter(|(at, _)| at.elapsed() < REUSE) {
-            return Ok(token.clone());
-        }
-        let token = (self.mint)().await?;
-        *minted = Some((Instant::now(), token.clone()));
-        Ok(token)
-    }
-
-    /// The server refused it: the next login asks for another.
-    async fn forget(&self) {
-        *self.minted.lock().await = None;
-    }
-}
 
 /// Ends when the server has accepted, refused, or asked for something that is not a clear-text
 /// password; that and all that follows is between the two sides.
 pub(crate) async fn run<L, R>(
     local: &mut L,
     remote: &mut R,
-    tokens: &TokenCache,
+    tokens: &LiveToken,
     broke: &(dyn Fn(io::Error) -> Error + Sync),
 ) -> Result<()>
 where

@@ -6,20 +6,21 @@
 
 mod dial;
 mod login;
-mod startup;
+pub(crate) mod startup;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use self::dial::Dialer;
-use self::login::TokenCache;
+pub(crate) use self::dial::Dialer;
 use self::startup::Opening;
+use crate::live_token::{LiveToken, Minted};
 use crate::{Error, Result, Token};
 
 /// The server to reach.
@@ -40,6 +41,8 @@ pub struct Forwarder {
 
 impl Forwarder {
     const PORT: u16 = 5432;
+    /// For how long a token is taken to be good whose end is not told: well below an hour.
+    const REUSE: Duration = Duration::from_secs(900);
 
     /// `mint` is asked for a password when the server wants one; an answer is used for ten minutes.
     ///
@@ -50,7 +53,19 @@ impl Forwarder {
         F: Fn() -> M + Send + Sync + 'static,
         M: Future<Output = Result<Token>> + Send + 'static,
     {
-        let link = Link { dialer: Dialer::new(target)?, tokens: TokenCache::new(mint) };
+        let mint = move || {
+            let minted = mint();
+            async move { Ok(Minted { token: minted.await?, lives: Self::REUSE }) }
+        };
+        Self::with_tokens(target, Arc::new(LiveToken::new(mint))).await
+    }
+
+    /// With passwords that others use as well.
+    ///
+    /// # Errors
+    /// If the host, the CA file or the temporary directory cannot be used.
+    pub async fn with_tokens(target: &Target, tokens: Arc<LiveToken>) -> Result<Self> {
+        let link = Link { dialer: Dialer::new(target)?, tokens };
         let dir = private_directory()?;
         let listener = UnixListener::bind(dir.path().join(format!(".s.PGSQL.{}", Self::PORT)))
             .map_err(|source| Error::Socket { dir: dir.path().to_owned(), source })?;
@@ -112,7 +127,7 @@ async fn accept(listener: UnixListener, link: Arc<Link>) {
 
 struct Link {
     dialer: Dialer,
-    tokens: TokenCache,
+    tokens: Arc<LiveToken>,
 }
 
 impl Link {

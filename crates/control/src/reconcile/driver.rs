@@ -76,6 +76,8 @@ pub async fn run(control: Arc<Control>, cancel: CancellationToken) -> Result<()>
 impl Driver {
     async fn look_around(self: &Arc<Self>) -> Result<()> {
         let control = &self.control;
+        control.publish_identities().await?;
+        control.recheck_sessions().await?;
         for uid in control.store.due_instances(control.node).await? {
             if !self.is_busy(uid) && instance::needs_work(control, uid).await? {
                 self.begin(Lease::Instance(uid), uid, &self.instances);

@@ -229,7 +229,10 @@ async fn apply(
             engine.configure(&id, &desired.settings).await.map_err(engine_error)?;
         }
         Step::Start => engine.start(&id).await.map_err(engine_error)?,
-        Step::Own => control.ensure_owner(instance).await?,
+        Step::Own => {
+            control.publish_identities_to(instance).await?;
+            control.ensure_owner(instance).await?;
+        }
         Step::Stop => {
             control.naming.close_sessions(instance);
             engine.stop(&id).await.map_err(engine_error)?;

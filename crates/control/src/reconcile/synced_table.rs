@@ -175,6 +175,7 @@ pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Fai
     let spec = request.spec.unwrap_or_default();
     let source_name = spec.source_table_full_name.unwrap_or_default();
     let name: TableName = source_name.parse().map_err(|error| Failure::Now(format!("{error}")))?;
+    control.require_select_of(&table.creator, &name).await.map_err(from_error)?;
     let source = control.catalog.resolve(&name).await.map_err(|error| from_error(error.into()))?;
     let create = spec.create_database_objects_if_missing.unwrap_or_default();
     control.prepare_target(instance, table, create).await.map_err(from_error)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::{self, Layout};
 use super::os_user::OsUser;
+use super::overlay::{self, Tree};
 use super::template::copy_tree;
 use crate::{Error, Result, Version};
 
@@ -91,6 +92,7 @@ async fn probe(bin: &Path, layout: &Layout, user: &OsUser) -> Result<Option<Vers
     let Some((major, full)) = version.filter(|(major, _)| MAJORS.contains(major)) else {
         return Ok(None);
     };
+    let bin = with_our_extension(bin, &full, layout, user).await;
     let share = share_directory(&bin, user).await.unwrap_or_default();
     let icu = tool_output(&bin, "pg_config", &["--configure"], user)
         .await
@@ -122,9 +124,38 @@ async fn server_version(bin: &Path, user: &OsUser) -> Option<(u32, String)> {
     Some((digits.parse().ok()?, full))
 }
 
+async fn runs(bin: &Path, user: &OsUser) -> bool {
+    let initdb = tool_output(bin, "initdb", &["--version"], user).await;
+    initdb.is_some() && server_version(bin, user).await.is_some()
+}
+
 async fn share_directory(bin: &Path, user: &OsUser) -> Option<PathBuf> {
-    let text = tool_output(bin, "pg_config", &["--sharedir"], user).await?;
-    Some(PathBuf::from(text.trim()))
+    directories(bin, user, &["--sharedir"]).await?.into_iter().next()
+}
+
+async fn directories(bin: &Path, user: &OsUser, which: &[&str]) -> Option<Vec<PathBuf>> {
+    let text = tool_output(bin, "pg_config", which, user).await?;
+    let found: Vec<_> = text.lines().map(|line| PathBuf::from(line.trim())).collect();
+    (found.len() == which.len()).then_some(found)
+}
+
+/// The same version in a tree of our own; as it was found, where that does not work.
+async fn with_our_extension(bin: PathBuf, full: &str, layout: &Layout, user: &OsUser) -> PathBuf {
+    let found = directories(&bin, user, &["--sharedir", "--libdir", "--pkglibdir"]).await;
+    let Some([share, libraries @ ..]) = found.as_deref() else { return bin };
+    let tree = Tree { bin: &bin, share, libraries };
+    let made = overlay::ensure(layout, full, &tree);
+    match made {
+        Ok(ours) if runs(&ours, user).await => ours,
+        Ok(_) => {
+            tracing::warn!(bin = %bin.display(), "a copy does not run: no databricks_auth there");
+            bin
+        }
+        Err(error) => {
+            tracing::warn!(bin = %bin.display(), %error, "no databricks_auth there");
+            bin
+        }
+    }
 }
 
 fn extensions(share: &Path) -> Vec<String> {

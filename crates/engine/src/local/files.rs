@@ -2,6 +2,7 @@
 //! the data, where the server can read and not write them.
 
 use std::fs;
+use std::path::Path;
 
 use super::layout::{Layout, write_durably};
 use super::os_user::OsUser;
@@ -53,6 +54,15 @@ fn places(layout: &Layout, id: &ClusterId) -> String {
         quoted(cluster.join("pg_ident.conf")),
         quoted(layout.sockets(id)),
     )
+}
+
+/// What `databricks_create_role` reads, at a place that is fixed in its script.
+pub(crate) fn publish_identities(cluster: &Path, json: &str) -> Result<()> {
+    let path = cluster.join("identities.json");
+    if fs::read_to_string(&path).is_ok_and(|known| known == json) {
+        return Ok(());
+    }
+    write_durably(&path, json)
 }
 
 /// First match wins. Our own roles prove themselves by SCRAM, so that nobody who gets the ident map

@@ -1,9 +1,10 @@
 //! Where everything of the engine lies below the data directory:
 //!
 //! ```text
-//! clusters/ID/{cluster.json, *.conf, postgres.log, data/}   one cluster
+//! clusters/ID/{*.json, *.conf, postgres.log, data/}         one cluster
 //! pool/VERSION/NONCE/{cluster.json, data/}                  prepared clusters
 //! templates/VERSION/data/                                   what they are copied from
+//! servers/VERSION/                                         their programs, with our extension
 //! run/SHORT/.s.PGSQL.5432                                   sockets
 //! ```
 //!

@@ -9,6 +9,7 @@ mod files;
 mod layout;
 mod logs;
 mod os_user;
+mod overlay;
 mod postmaster;
 mod template;
 
@@ -169,6 +170,14 @@ impl Engine for LocalEngine {
         let layout = self.layout.clone();
         let id = id.clone();
         run_blocking(move || layout.remove_cluster(&id)).await
+    }
+
+    async fn publish_identities(&self, id: &ClusterId, json: &str) -> Result<()> {
+        let cluster = self.layout.cluster(id);
+        if !cluster.exists() {
+            return Ok(());
+        }
+        files::publish_identities(&cluster, json)
     }
 
     fn endpoint(&self, id: &ClusterId) -> Endpoint {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use lakeport_gateway::{
-    AuthFailure, Authenticate, Backend, BackendFailure, Gateway, Identity, Instance, Limits, Route,
-    RouteFailure, Selector, tls_config,
+    AuthFailure, Authenticate, Backend, BackendFailure, Ended, Gateway, Identity, Instance, Limits,
+    Login, Observe, Route, RouteFailure, Selector, TurnedAway, tls_config,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -96,9 +96,52 @@ impl Route for Script {
     }
 }
 
+/// What the gateway told, each event as its debug form.
+#[derive(Default)]
+pub(crate) struct Diary(Mutex<Vec<String>>);
+
+impl Diary {
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// The first event with this in it, when it comes.
+    pub(crate) async fn find(&self, wanted: &str) -> String {
+        loop {
+            if let Some(found) = self.all().into_iter().find(|event| event.contains(wanted)) {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    fn note(&self, event: String) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Observe for Diary {
+    fn login(&self, login: &Login<'_>) {
+        self.note(format!("{login:?}"));
+    }
+
+    fn ended(&self, ended: &Ended<'_>) {
+        self.note(format!("{ended:?}"));
+    }
+
+    fn turned_away(&self, source: SocketAddr, why: TurnedAway<'_>) {
+        self.note(format!("{source} {why:?}"));
+    }
+
+    fn cancelled(&self, source: SocketAddr, found: bool) {
+        self.note(format!("{source} cancelled {found}"));
+    }
+}
+
 pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) script: Arc<Script>,
+    pub(crate) diary: Arc<Diary>,
     pub(crate) address: SocketAddr,
     /// What a client must trust.
     pub(crate) certificate: CertificateDer<'static>,
@@ -107,7 +150,8 @@ pub(crate) struct Running {
 
 pub(crate) async fn start(script: Script, limits: Limits) -> Running {
     let script = Arc::new(script);
-    let gateway = Gateway::new(script.clone(), script.clone(), limits).unwrap();
+    let diary = Arc::new(Diary::default());
+    let gateway = Gateway::new(script.clone(), script.clone(), diary.clone(), limits).unwrap();
     let names = ["localhost", "shop.db.test", "till.db.test", "elsewhere.test"];
     let made = rcgen::generate_simple_self_signed(names.map(String::from)).unwrap();
     let certificate = made.cert.der().clone();
@@ -120,5 +164,7 @@ pub(crate) async fn start(script: Script, limits: Limits) -> Running {
     let address = listener.local_addr().unwrap();
     let cancel = CancellationToken::new();
     tokio::spawn(gateway.clone().serve(listener, tls, cancel.clone()));
-    Running { gateway, script, address, certificate, cancel }
+    let (watched, watching) = (gateway.clone(), cancel.clone());
+    tokio::spawn(async move { watched.watch_sessions(watching).await });
+    Running { gateway, script, diary, address, certificate, cancel }
 }

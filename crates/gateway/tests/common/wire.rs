@@ -90,7 +90,12 @@ impl Running {
     }
 
     pub(crate) async fn tls_as(&self, server_name: &str) -> Tls {
-        let mut tcp = self.send(&packet(SSL, &[])).await;
+        let tcp = self.tcp().await;
+        self.tls_on(tcp, server_name).await
+    }
+
+    pub(crate) async fn tls_on(&self, mut tcp: TcpStream, server_name: &str) -> Tls {
+        tcp.write_all(&packet(SSL, &[])).await.unwrap();
         assert_eq!(tcp.read_u8().await.unwrap(), b'S');
         self.handshake(tcp, server_name, &[]).await.unwrap()
     }

@@ -3,6 +3,7 @@
 //! Their audience is another than that of database credentials, so that neither passes for the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -42,12 +43,13 @@ pub(super) struct AccessTokens {
     keys: Arc<SigningKeys>,
     issuer: String,
     audience: String,
+    pub(super) lifetime: Duration,
 }
 
 impl AccessTokens {
     pub(super) fn new(keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
         let issuer = format!("urn:lakeport:{workspace_id}");
-        Self { keys, audience: format!("{issuer}:api"), issuer }
+        Self { keys, audience: format!("{issuer}:api"), issuer, lifetime: MAX_LIFETIME }
     }
 
     /// A token, and for how many seconds it is good.
@@ -64,14 +66,14 @@ impl AccessTokens {
             aud: self.audience.clone(),
             sub: owner.user_name.clone(),
             iat: now,
-            exp: now + MAX_LIFETIME.as_secs(),
+            exp: now + self.lifetime.as_secs(),
             jti: Uuid::new_v4().to_string(),
             client_id: client_id.to_owned(),
             scope: scope.to_owned(),
             principal: owner.id,
             origin,
         };
-        Ok((jwt::sign(&self.keys, &claims)?, MAX_LIFETIME.as_secs()))
+        Ok((jwt::sign(&self.keys, &claims)?, self.lifetime.as_secs()))
     }
 
     pub(super) fn verify(&self, token: &str) -> std::result::Result<AccessClaims, CredentialError> {

@@ -65,6 +65,15 @@ impl OAuth {
         Self { store, access: AccessTokens::new(keys, workspace_id), issuers }
     }
 
+    /// Access tokens that are issued from now on live for so long, at most for [`MAX_TOKEN_LIFETIME`].
+    ///
+    /// [`MAX_TOKEN_LIFETIME`]: crate::MAX_TOKEN_LIFETIME
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.access.lifetime = lifetime.min(crate::MAX_TOKEN_LIFETIME);
+        self
+    }
+
     /// The owner of an access token that is good at this moment, and the token's id.
     pub async fn bearer(
         &self,

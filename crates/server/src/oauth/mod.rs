@@ -37,7 +37,10 @@ pub(crate) fn routes() -> Router<App> {
 }
 
 /// RFC 8414. URLs use the host by which the client has reached us.
-async fn metadata(Extension(scheme): Extension<Scheme>, headers: HeaderMap) -> Json<Value> {
+pub(crate) async fn metadata(
+    Extension(scheme): Extension<Scheme>,
+    headers: HeaderMap,
+) -> Json<Value> {
     let oidc = format!("{}/oidc", base_url(scheme, &headers));
     Json(json!({
         "issuer": oidc,

@@ -22,7 +22,7 @@ impl Caller {
     }
 }
 
-/// Lets a request pass with a valid token only.
+/// Lets a request pass with a valid token only. What its owner may do, each handler asks the authorizer.
 pub(crate) async fn require_token(
     State(app): State<App>,
     mut request: Request,
@@ -35,8 +35,12 @@ pub(crate) async fn require_token(
     };
     match app.control.bearer(token).await {
         Ok(Bearer::Owner { principal, .. }) => {
-            request.extensions_mut().insert(Caller(principal));
-            next.run(request).await
+            let caller = Caller(principal);
+            request.extensions_mut().insert(caller.clone());
+            let mut response = next.run(request).await;
+            // Whoever writes down what was done needs to know by whom.
+            response.extensions_mut().insert(caller);
+            response
         }
         Ok(Bearer::Expired { seconds_ago }) => unauthenticated(&format!(
             "The access token expired {seconds_ago} seconds ago: log in again to get a new one."
@@ -49,21 +53,12 @@ pub(crate) async fn require_token(
     }
 }
 
-/// Lets members of `admins` pass.
-pub(crate) async fn require_admin(caller: Caller, request: Request, next: Next) -> Response {
-    if caller.0.is_admin {
-        return next.run(request).await;
-    }
-    let message = "Only members of the group \"admins\" may do this.";
-    ApiError::new(ErrorCode::PermissionDenied, message).into_response()
-}
-
 fn unauthenticated(message: &str) -> Response {
     ApiError::new(ErrorCode::Unauthenticated, message).into_response()
 }
 
 /// The scheme's name has no case.
-fn bearer(request: &Request) -> Option<&str> {
+pub(crate) fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())

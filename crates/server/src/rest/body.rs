@@ -21,7 +21,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         let bytes = to_bytes(request.into_body(), MAX_BYTES).await.map_err(|_| {
             ApiError::new(
                 ErrorCode::InvalidParameterValue,
-                "The request body is larger than 1 MiB, or was cut off.",
+                "The request body is larger than 1 MiB, was cut off, or came too slowly.",
             )
             .with_status(StatusCode::PAYLOAD_TOO_LARGE)
         })?;

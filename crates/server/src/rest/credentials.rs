@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use lakeport_api::{DatabaseCredential, GenerateCredentialRequest};
+use lakeport_control::Capability;
 
 use super::App;
 use super::auth::Caller;
@@ -19,5 +20,8 @@ async fn generate(
     caller: Caller,
     Body(request): Body<GenerateCredentialRequest>,
 ) -> Result<Json<DatabaseCredential>, ApiError> {
+    for name in request.instance_names.iter().flatten() {
+        app.control.authorize_instance(&caller.0, name, Capability::CanUse).await?;
+    }
     Ok(Json(app.control.generate_credential(caller.name(), &request).await?))
 }

@@ -1,8 +1,8 @@
 //! Errors on the wire: status, `error_code`, message and the request's id.
 
-use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use lakeport_api::{ErrorBody, ErrorCode};
 use lakeport_control::{Error, Kind};
 
@@ -61,6 +61,7 @@ impl From<Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorBody::new(self.code, self.message, &request_id::current());
-        (self.status, Json(body)).into_response()
+        // The code again for whoever looks at answers from outside.
+        (self.status, Extension(self.code), Json(body)).into_response()
     }
 }

@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use lakeport_api::{DatabaseInstance, DatabaseInstanceList};
+use lakeport_control::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -26,21 +27,26 @@ async fn create(
     caller: Caller,
     Body(request): Body<DatabaseInstance>,
 ) -> Result<Json<DatabaseInstance>, ApiError> {
+    app.control.authorize_create_instance(&caller.0).await?;
     Ok(Json(app.control.create_instance(caller.name(), &request).await?))
 }
 
 async fn read(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<DatabaseInstance>, ApiError> {
+    app.control.authorize_instance(&caller.0, &name, Capability::CanUse).await?;
     Ok(Json(app.control.get_instance(&name).await?))
 }
 
 async fn list(
     State(app): State<App>,
+    caller: Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<DatabaseInstanceList>, ApiError> {
-    let page = app.control.list_instances(paging.page_size, paging.page_token.as_deref()).await?;
+    let token = paging.page_token.as_deref();
+    let page = app.control.list_instances(&caller.0, paging.page_size, token).await?;
     Ok(Json(DatabaseInstanceList {
         database_instances: page.items,
         next_page_token: page.next_page_token,
@@ -54,8 +60,10 @@ struct ByUid {
 
 async fn find_by_uid(
     State(app): State<App>,
+    caller: Caller,
     Query(query): Query<ByUid>,
 ) -> Result<Json<DatabaseInstance>, ApiError> {
+    app.control.authorize_instance_uid(&caller.0, &query.uid).await?;
     Ok(Json(app.control.find_instance_by_uid(&query.uid).await?))
 }
 
@@ -66,10 +74,12 @@ struct UpdateMask {
 
 async fn update(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
     Query(query): Query<UpdateMask>,
     Body(request): Body<DatabaseInstance>,
 ) -> Result<Json<DatabaseInstance>, ApiError> {
+    app.control.authorize_instance(&caller.0, &name, Capability::CanManage).await?;
     let mask = query.update_mask.as_deref();
     Ok(Json(app.control.update_instance(&name, &request, mask).await?))
 }
@@ -84,9 +94,11 @@ struct Deletion {
 
 async fn delete(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
     Query(query): Query<Deletion>,
 ) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_instance(&caller.0, &name, Capability::CanManage).await?;
     app.control.delete_instance(&name, query.purge).await?;
     Ok(Json(json!({})))
 }

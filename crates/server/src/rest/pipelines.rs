@@ -7,10 +7,12 @@ use lakeport_api::pipeline::{
     GetUpdateResponse, ListEventsResponse, ListUpdatesResponse, Pipeline, StartUpdateRequest,
     StartUpdateResponse,
 };
+use lakeport_control::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::App;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::query::{MaxResults, Query};
@@ -24,31 +26,42 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/2.0/pipelines/{id}/stop", post(stop))
 }
 
-async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Pipeline>, ApiError> {
+async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Pipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     Ok(Json(app.control.get_pipeline(&id).await?))
 }
 
 async fn start_update(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Body(request): Body<StartUpdateRequest>,
 ) -> Result<Json<StartUpdateResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     let update_id = app.control.start_update(&id, &request).await?;
     Ok(Json(StartUpdateResponse { update_id }))
 }
 
 async fn get_update(
     State(app): State<App>,
+    caller: Caller,
     Path((id, update)): Path<(String, String)>,
 ) -> Result<Json<GetUpdateResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     Ok(Json(GetUpdateResponse { update: app.control.get_update(&id, &update).await? }))
 }
 
 async fn list_updates(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Query(paging): Query<MaxResults>,
 ) -> Result<Json<ListUpdatesResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     let token = paging.page_token.as_deref();
     Ok(Json(app.control.list_updates(&id, paging.max_results, token).await?))
 }
@@ -62,9 +75,11 @@ struct EventQuery {
 
 async fn list_events(
     State(app): State<App>,
+    caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<EventQuery>,
 ) -> Result<Json<ListEventsResponse>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
     let page = app
         .control
         .list_events(&id, query.order_by.as_deref(), query.max_results, query.page_token.as_deref())
@@ -72,7 +87,12 @@ async fn list_events(
     Ok(Json(ListEventsResponse { events: page.items, next_page_token: page.next_page_token }))
 }
 
-async fn stop(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+async fn stop(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     app.control.stop_pipeline(&id).await?;
     Ok(Json(json!({})))
 }

@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lakeport_api::{ErrorCode, SyncedDatabaseTable, SyncedDatabaseTableList};
+use lakeport_control::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,13 +26,17 @@ async fn create(
     caller: Caller,
     Body(request): Body<SyncedDatabaseTable>,
 ) -> Result<Json<SyncedDatabaseTable>, ApiError> {
-    Ok(Json(app.control.create_synced_table(caller.name(), &request).await?))
+    let instance = request.database_instance_name.as_deref();
+    app.control.authorize_synced_table_target(&caller.0, &request.name, instance).await?;
+    Ok(Json(app.control.create_synced_table(&caller.0, &request).await?))
 }
 
 async fn read(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<SyncedDatabaseTable>, ApiError> {
+    app.control.authorize_synced_table(&caller.0, &name, Capability::CanUse).await?;
     Ok(Json(app.control.get_synced_table(&name).await?))
 }
 
@@ -42,23 +47,33 @@ struct Deletion {
 
 async fn delete(
     State(app): State<App>,
+    caller: Caller,
     Path(name): Path<String>,
     Query(query): Query<Deletion>,
 ) -> Result<Json<Value>, ApiError> {
+    app.control.authorize_synced_table(&caller.0, &name, Capability::CanManage).await?;
     app.control.delete_synced_table(&name, query.purge_data).await?;
     Ok(Json(json!({})))
 }
 
 /// As the service that clients know: the call exists and does nothing.
-async fn update() -> ApiError {
-    ApiError::new(ErrorCode::NotImplemented, "Update Synced Database Table is not yet implemented.")
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<ApiError, ApiError> {
+    app.control.authorize_synced_table(&caller.0, &name, Capability::CanManage).await?;
+    let message = "Update Synced Database Table is not yet implemented.";
+    Ok(ApiError::new(ErrorCode::NotImplemented, message))
 }
 
 async fn list(
     State(app): State<App>,
+    caller: Caller,
     Path(instance): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<SyncedDatabaseTableList>, ApiError> {
+    app.control.authorize_instance(&caller.0, &instance, Capability::CanUse).await?;
     let page = app
         .control
         .list_synced_tables(&instance, paging.page_size, paging.page_token.as_deref())

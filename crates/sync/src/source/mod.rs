@@ -7,12 +7,13 @@ mod feed;
 mod open;
 mod problem;
 mod scan;
+mod store;
 mod types;
 mod watch;
 
 pub(crate) use feed::{ChangeBatch, Feed};
-pub(crate) use open::SourceTable;
 pub use open::{Column, Inspection};
+pub(crate) use open::{LOG_BATCH_ROWS, SourceTable};
 pub(crate) use problem::shown;
 pub(crate) use scan::{Batch, DataFile};
 pub(crate) use types::ColumnType;

@@ -13,11 +13,11 @@ use delta_kernel::scan::Scan;
 use delta_kernel::schema::{MetadataValue, StructField};
 use delta_kernel::{Snapshot, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioBackgroundExecutor;
-use delta_kernel_default_engine::storage::store_from_url_opts;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use tokio::task::JoinError;
 use url::Url;
 
+use super::store;
 use super::types::{ColumnType, delta_name};
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
@@ -32,7 +32,7 @@ const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "a
 const MAX_COLUMNS: usize = 1600;
 
 /// Log entries read at once.
-pub(super) const LOG_BATCH_ROWS: NonZero<usize> =
+pub(crate) const LOG_BATCH_ROWS: NonZero<usize> =
     NonZero::new(1024).expect("a constant that is not zero");
 
 /// What a Delta location holds now.
@@ -44,6 +44,7 @@ pub struct Inspection {
     /// As far as the log tells.
     pub row_count: Option<u64>,
     pub partition_columns: Vec<String>,
+    pub comment: Option<String>,
     /// The table's properties, as they are set in its metadata.
     pub properties: BTreeMap<String, String>,
 }
@@ -120,6 +121,7 @@ impl SourceTable {
             columns: self.columns.iter().map(|(column, _)| column.clone()).collect(),
             row_count,
             partition_columns: metadata.partition_columns().to_vec(),
+            comment: metadata.description().map(str::to_owned),
             properties: properties.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }
@@ -183,8 +185,7 @@ pub(super) fn engine(
     url: &Url,
     batch_rows: NonZero<usize>,
 ) -> Result<Engine, Error> {
-    let store = store_from_url_opts(url, &source.storage_options)
-        .map_err(|error| source.kernel("opening the store", &error))?;
+    let store = store::open(source, url)?;
     Ok(DefaultEngineBuilder::new(store)
         .with_batch_size(batch_rows)
         .with_buffer_size(NonZero::<usize>::MIN)

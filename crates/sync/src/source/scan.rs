@@ -83,6 +83,15 @@ impl SourceTable {
         let location = self.scan.table_root().join(&file.path).map_err(|error| {
             corrupt(format!("the log names the file \"{}\": {error}", file.path))
         })?;
+        // A log may name any file; whoever wrote it may read this table's, and no others.
+        if !location.as_str().starts_with(self.scan.table_root().as_str()) {
+            let message = format!(
+                "the log names the file \"{}\" outside of the table's folder, as a shallow clone's does; \
+                 copy the table instead",
+                file.path
+            );
+            return Err(self.source.problem(SourceProblem::Unsupported, message));
+        }
         let size = u64::try_from(file.size)
             .map_err(|_| corrupt(format!("the log gives {} a size below zero", file.path)))?;
         Ok(DataFile {

@@ -1,5 +1,6 @@
 //! Instances: create, show, change, start, stop, delete.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use lakeport_api::{DatabaseInstance, InstanceState};
@@ -14,8 +15,10 @@ use crate::args::{
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output;
 use crate::positional::{assign, required};
+use crate::status_line::StatusLine;
 
 pub(crate) async fn run(context: &Context, command: InstanceCommand) -> Result<(), Failure> {
     match command {
@@ -61,13 +64,28 @@ async fn find(context: &Context, uid: &str) -> Result<(), Failure> {
 }
 
 async fn update(context: &Context, args: UpdateInstanceArgs) -> Result<(), Failure> {
+    let wait = args.wait.clone();
     let (name, mask, body) = update_request(args)?;
-    show(context, &context.client()?.update_database_instance(&name, &body, &mask).await?)
+    let client = context.client()?;
+    let instance = client.update_database_instance(&name, &body, &mask).await?;
+    let stopped = asked_to_stop(&mask, &body).or(instance.effective_stopped).unwrap_or_default();
+    let wanted = if stopped { InstanceState::Stopped } else { InstanceState::Available };
+    settle(context, &client, &name, instance, wanted, &wait).await
 }
 
 pub(crate) async fn delete(context: &Context, args: &DeleteInstanceArgs) -> Result<(), Failure> {
     let name = args.name.get();
-    context.client()?.delete_database_instance(name, args.force, args.purge).await?;
+    let client = context.client()?;
+    client.delete_database_instance(name, args.force, args.purge).await?;
+    if !args.wait.no_wait {
+        let interrupt = Interrupt::watch()?;
+        let progress = Progress::new(context, name, "DELETING");
+        let waited = async {
+            let watch = |instance: &DatabaseInstance| progress.show(instance);
+            Ok(client.wait_deleted(name, args.wait.timeout, watch).await?)
+        };
+        interrupt.or(waited, || progress.goes_on()).await?;
+    }
     context.output.note(&format!("instance `{name}` is deleted"));
     Ok(())
 }
@@ -104,16 +122,47 @@ async fn settle(
     wait: &WaitArgs,
 ) -> Result<(), Failure> {
     if !wait.no_wait {
-        let started = Instant::now();
-        let line = context.output.status_line();
-        let watch = |instance: &DatabaseInstance| {
-            let state = wire_text(instance.state).unwrap_or_default();
-            let waited = started.elapsed().as_secs_f32();
-            line.update(&format!("instance `{name}` is {state} ({waited:.1} s)"));
+        let interrupt = Interrupt::watch()?;
+        let state = wire_text(instance.state).unwrap_or_default();
+        let progress = Progress::new(context, name, &state);
+        let waited = async {
+            let watch = |instance: &DatabaseInstance| progress.show(instance);
+            Ok(client.wait_for_state(name, wanted, wait.timeout, watch).await?)
         };
-        instance = client.wait_for_state(name, wanted, wait.timeout, watch).await?;
+        instance = interrupt.or(waited, || progress.goes_on()).await?;
     }
     show(context, &instance)
+}
+
+/// What is seen of an instance while it is waited for.
+struct Progress<'a> {
+    name: &'a str,
+    started: Instant,
+    line: StatusLine,
+    state: RefCell<String>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(context: &Context, name: &'a str, state: &str) -> Self {
+        let line = context.output.status_line();
+        Self { name, started: Instant::now(), line, state: RefCell::new(state.to_owned()) }
+    }
+
+    fn show(&self, instance: &DatabaseInstance) {
+        let state = wire_text(instance.state).unwrap_or_default();
+        let waited = self.started.elapsed().as_secs_f32();
+        self.line.update(&format!("instance `{}` is {state} ({waited:.1} s)", self.name));
+        self.state.replace(state);
+    }
+
+    /// What Ctrl-C does not end.
+    fn goes_on(&self) -> Failure {
+        let (name, state) = (self.name, self.state.borrow());
+        Failure::interrupted(format!(
+            "interrupted: instance `{name}` is {state}, and the server goes on by itself"
+        ))
+        .hint(format!("lakeport instance get {name} shows how far it is"))
+    }
 }
 
 fn create_body(args: &CreateInstanceArgs) -> Result<Body, Failure> {
@@ -135,6 +184,15 @@ fn update_request(args: UpdateInstanceArgs) -> Result<(String, String, Body), Fa
     let mask = required(mask, "UPDATE_MASK")?;
     body.entry("name").or_insert_with(|| Value::from(name.as_str()));
     Ok((name, mask, body))
+}
+
+/// A field that the mask names and the body lacks has its zero value.
+fn asked_to_stop(mask: &str, body: &Body) -> Option<bool> {
+    let given = body.get("stopped").and_then(Value::as_bool);
+    match mask.split(',').any(|field| field.trim() == "stopped") {
+        true => Some(given.unwrap_or_default()),
+        false => given.filter(|_| mask == "*"),
+    }
 }
 
 fn from_flags(fields: &InstanceFields) -> DatabaseInstance {
@@ -259,6 +317,16 @@ mod tests {
         }
         assert!(updated(&["update", "x"]).is_err());
         assert!(updated(&["update", "--stopped"]).is_err());
+    }
+
+    #[test]
+    fn the_wait_is_for_what_was_asked() {
+        let body = |json: Value| json.as_object().cloned().unwrap();
+        let stop = body(json!({"stopped": true}));
+        assert_eq!(asked_to_stop("stopped", &stop), Some(true));
+        assert_eq!(asked_to_stop("capacity, stopped", &body(json!({}))), Some(false));
+        assert_eq!(asked_to_stop("*", &stop), Some(true));
+        assert_eq!(asked_to_stop("capacity", &stop), None);
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! Who a bearer token speaks for. What that one may do is the authorizer's to say (`access.rs`).
+
+use lakeport_identity::CredentialError;
+use lakeport_identity::oauth::BearerError;
+use lakeport_store::Principal;
+
+use crate::{Control, Result};
+
+/// The verdict on a bearer token.
+#[derive(Debug)]
+pub enum Bearer {
+    Owner {
+        principal: Principal,
+        token_id: String,
+    },
+    Expired {
+        seconds_ago: u64,
+    },
+    /// Neither a personal access token nor a JSON web token.
+    NotAToken,
+    Invalid,
+}
+
+impl Control {
+    /// A personal access token or an OAuth access token.
+    pub async fn bearer(&self, token: &str) -> Result<Bearer> {
+        if let Some(principal) = lakeport_identity::authenticate(&self.store, token).await? {
+            return Ok(Bearer::Owner { principal, token_id: String::from("personal") });
+        }
+        self.oauth_bearer(token).await
+    }
+
+    /// An OAuth access token, which is also a PostgreSQL password.
+    pub async fn oauth_bearer(&self, token: &str) -> Result<Bearer> {
+        self.meet_signing_key(token).await?;
+        match self.oauth.bearer(token).await {
+            Ok((principal, token_id)) => Ok(Bearer::Owner { principal, token_id }),
+            Err(BearerError::Token(CredentialError::Expired { seconds_ago })) => {
+                Ok(Bearer::Expired { seconds_ago })
+            }
+            Err(BearerError::Token(CredentialError::NotAToken)) => Ok(Bearer::NotAToken),
+            Err(BearerError::Token(CredentialError::Invalid) | BearerError::Revoked) => {
+                Ok(Bearer::Invalid)
+            }
+            Err(BearerError::Failed(error)) => Err(error.into()),
+        }
+    }
+}

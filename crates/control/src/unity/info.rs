@@ -1,0 +1,184 @@
+//! Rows as the API shows them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use lakeport_api::unity::{CatalogInfo, ColumnInfo, ProvisioningInfo, SchemaInfo, TableInfo};
+use lakeport_catalog::join_name;
+use lakeport_store::{DatabaseCatalogRow, UnityCatalog, UnitySchema, UnityTable};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{ColumnInspection, Error, Page, Result};
+
+pub(super) const MANAGED: &str = "MANAGED_CATALOG";
+/// A registered database. The reference names no value for it; this one is the enum's for databases.
+pub(super) const ONLINE: &str = "MANAGED_ONLINE_CATALOG";
+
+pub(super) fn convert<A, B>(page: Page<A>, to: impl Fn(A) -> B) -> Page<B> {
+    Page { items: page.items.into_iter().map(to).collect(), next_page_token: page.next_page_token }
+}
+
+pub(super) fn json<T: Serialize + Default>(value: Option<&T>) -> Result<Value> {
+    let written = match value {
+        Some(value) => serde_json::to_value(value),
+        None => serde_json::to_value(T::default()),
+    };
+    written.map_err(|error| Error::internal("writing JSON", error))
+}
+
+pub(super) fn stored<T: DeserializeOwned>(value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| Error::internal("reading stored JSON", error))
+}
+
+fn millis(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_millisecond)
+}
+
+pub(super) fn catalog_info(row: UnityCatalog) -> CatalogInfo {
+    CatalogInfo {
+        catalog_type: Some(String::from(MANAGED)),
+        comment: row.comment,
+        created_at: millis(Some(row.created_at)),
+        created_by: row.created_by,
+        full_name: Some(row.name.clone()),
+        name: row.name,
+        owner: Some(row.owner),
+        properties: properties(row.properties),
+        securable_type: Some(String::from("CATALOG")),
+        updated_at: millis(row.updated_at),
+        updated_by: row.updated_by,
+        ..CatalogInfo::default()
+    }
+}
+
+pub(super) fn database_catalog_info(row: DatabaseCatalogRow, state: Option<&str>) -> CatalogInfo {
+    let options = BTreeMap::from([
+        (String::from("database_instance_name"), row.instance_name),
+        (String::from("database_name"), row.database_name),
+    ]);
+    CatalogInfo {
+        catalog_type: Some(String::from(ONLINE)),
+        comment: row.comment,
+        created_at: millis(Some(row.created_at)),
+        created_by: Some(row.creator),
+        full_name: Some(row.name.clone()),
+        name: row.name,
+        owner: Some(row.owner),
+        properties: properties(row.properties),
+        securable_type: Some(String::from("CATALOG")),
+        options: Some(options),
+        provisioning_info: state.map(|state| ProvisioningInfo { state: state.to_owned() }),
+        updated_at: millis(row.updated_at),
+        updated_by: row.updated_by,
+    }
+}
+
+pub(super) fn schema_info(row: UnitySchema) -> SchemaInfo {
+    SchemaInfo {
+        comment: row.comment,
+        created_at: millis(Some(row.created_at)),
+        created_by: row.created_by,
+        full_name: Some(join_name(&[&row.catalog_name, &row.name])),
+        name: row.name,
+        catalog_name: row.catalog_name,
+        owner: Some(row.owner),
+        properties: properties(row.properties),
+        schema_id: Some(row.id.to_string()),
+        catalog_type: Some(String::from(MANAGED)),
+        updated_at: millis(row.updated_at),
+        updated_by: row.updated_by,
+    }
+}
+
+pub(super) fn table_info(row: UnityTable) -> Result<TableInfo> {
+    let of_database = row.instance_uid.is_some();
+    let columns: Vec<ColumnInfo> = stored(row.columns)?;
+    let constraints: Vec<_> = stored(row.constraints)?;
+    let kind = |delta: &str, database: &str| {
+        Some(String::from(if of_database { database } else { delta }))
+    };
+    Ok(TableInfo {
+        full_name: Some(join_name(&[&row.catalog_name, &row.schema_name, &row.name])),
+        columns: Some(columns).filter(|_| !of_database),
+        comment: row.comment,
+        created_at: millis(Some(row.created_at)),
+        created_by: row.created_by,
+        data_source_format: kind("DELTA", "POSTGRESQL_FORMAT"),
+        name: row.name,
+        catalog_name: row.catalog_name,
+        schema_name: row.schema_name,
+        owner: Some(row.owner),
+        properties: properties(row.properties),
+        storage_location: row.storage_location,
+        table_id: Some(row.id.to_string()),
+        table_type: kind("EXTERNAL", "FOREIGN"),
+        table_constraints: Some(constraints).filter(|list: &Vec<_>| !list.is_empty()),
+        updated_at: millis(row.updated_at),
+        updated_by: row.updated_by,
+        ..TableInfo::default()
+    })
+}
+
+fn properties(value: Value) -> Option<BTreeMap<String, String>> {
+    serde_json::from_value(value).ok().filter(|map: &BTreeMap<_, _>| !map.is_empty())
+}
+
+/// A column as a Delta log declares it.
+pub(super) fn delta_column((position, column): (usize, &ColumnInspection)) -> ColumnInfo {
+    let base = column.delta_type.split(['(', '<']).next().unwrap_or_default();
+    let (precision, scale) = digits(&column.delta_type);
+    ColumnInfo {
+        name: column.name.clone(),
+        comment: column.comment.clone(),
+        nullable: Some(column.nullable),
+        position: i64::try_from(position).ok(),
+        type_name: Some(type_name(base)),
+        type_text: Some(column.delta_type.clone()),
+        type_json: Some(field_json(&column.name, &column.delta_type, column.nullable, json!({}))),
+        type_precision: precision,
+        type_scale: scale,
+        partition_index: None,
+    }
+}
+
+/// A column as Spark writes a field of a schema.
+pub(super) fn field_json(name: &str, kind: &str, nullable: bool, metadata: Value) -> String {
+    json!({"name": name, "type": kind, "nullable": nullable, "metadata": metadata}).to_string()
+}
+
+/// Of `decimal(10,2)`.
+pub(super) fn digits(kind: &str) -> (Option<i64>, Option<i64>) {
+    let inner = kind.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')'));
+    let parts = inner.and_then(|inner| inner.split_once(','));
+    parts.map_or((None, None), |(p, s)| (p.trim().parse().ok(), s.trim().parse().ok()))
+}
+
+/// Unity Catalog's names for Delta's types.
+pub(super) fn type_name(delta: &str) -> String {
+    let name = match delta {
+        "tinyint" | "byte" => "BYTE",
+        "smallint" | "short" => "SHORT",
+        "integer" => "INT",
+        "bigint" => "LONG",
+        other => return other.to_uppercase(),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_the_catalogs_names() {
+        for (delta, name) in
+            [("bigint", "LONG"), ("int", "INT"), ("timestamp_ntz", "TIMESTAMP_NTZ")]
+        {
+            assert_eq!(type_name(delta), name);
+        }
+        assert_eq!(digits("decimal(10,2)"), (Some(10), Some(2)));
+        assert_eq!(digits("array<decimal(1,0)>"), (None, None));
+    }
+}

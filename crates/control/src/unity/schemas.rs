@@ -1,0 +1,154 @@
+//! Schemas: rows of the embedded catalog, or those of a database.
+
+use lakeport_api::unity::{SchemaInfo, UpdateObject};
+use lakeport_catalog::{check_part, join_name, split_name};
+use lakeport_store::{GrantPlace, Principal, UnitySchema};
+
+use super::info::{convert, json, schema_info};
+use super::rights::{CREATE_SCHEMA, Held, USE_CATALOG, Who, lacking, require_manager};
+use super::{Behind, patch_of, read_only};
+use crate::page::PageRequest;
+use crate::{Control, Error, Page, Result};
+
+impl Control {
+    pub async fn create_unity_schema(
+        &self,
+        caller: &Principal,
+        request: &SchemaInfo,
+    ) -> Result<SchemaInfo> {
+        check_part("schema", &request.name).map_err(|error| Error::invalid("name", error))?;
+        let who = self.who(caller).await?;
+        let catalog = request.catalog_name.as_str();
+        if let Behind::Database(row) = self.catalog_behind(&who, catalog).await? {
+            return Err(read_only(&row, "create the schema"));
+        }
+        let place = GrantPlace { catalog: catalog.to_owned(), schema: None, table: None };
+        let held = self.held(&who, &place).await?;
+        for privilege in [USE_CATALOG, CREATE_SCHEMA] {
+            if !held.has(privilege) {
+                return Err(lacking(privilege, catalog));
+            }
+        }
+        let (name, comment) = (&request.name, request.comment.as_deref());
+        let properties = json(request.properties.as_ref())?;
+        let added =
+            self.store.add_unity_schema(catalog, name, &who.name, comment, &properties).await;
+        match added {
+            Ok(schema) => Ok(schema_info(schema)),
+            Err(error) if error.is_constraint("unity_schemas_pkey") => Err(Error::already_exists(
+                format!("schema \"{}\" already exists", join_name(&[catalog, name])),
+            )),
+            Err(lakeport_store::Error::Constraint(_)) => Err(Error::not_found("catalog", catalog)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub async fn get_unity_schema(
+        &self,
+        caller: &Principal,
+        full_name: &str,
+    ) -> Result<SchemaInfo> {
+        let not_found = || Error::not_found("schema", full_name);
+        let who = self.who(caller).await?;
+        let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
+        if let Behind::Database(row) =
+            self.catalog_behind(&who, &catalog).await.map_err(|error| hide(error, not_found))?
+        {
+            let mirror = self.mirror(&row).await?;
+            return mirror.schema(&who, &name).await?.ok_or_else(not_found);
+        }
+        let (row, _) = self.known_schema(&who, &catalog, &name).await?;
+        Ok(schema_info(row))
+    }
+
+    pub async fn list_unity_schemas(
+        &self,
+        caller: &Principal,
+        catalog: &str,
+        max_results: Option<i64>,
+        page_token: Option<&str>,
+    ) -> Result<Page<SchemaInfo>> {
+        let who = self.who(caller).await?;
+        let behind = self.catalog_behind(&who, catalog).await?;
+        let list = format!("schemas of {catalog}");
+        let request = PageRequest::new(&self.vault, list, max_results, page_token)?;
+        if let Behind::Database(row) = behind {
+            let mirror = self.mirror(&row).await?;
+            let schemas = mirror.schemas(&who, &request.after, request.limit()).await?;
+            return Ok(request.page(schemas, |schema| schema.name.clone()));
+        }
+        let place = GrantPlace { catalog: catalog.to_owned(), schema: None, table: None };
+        let held = self.held(&who, &place).await?;
+        let all = held.has(super::rights::USE_SCHEMA) || held.sees_all_tables();
+        let names = who.filter().filter(|_| !all);
+        let rows =
+            self.store.unity_schemas(catalog, names, &request.after, request.limit()).await?;
+        Ok(convert(request.page(rows, |row| row.name.clone()), schema_info))
+    }
+
+    pub async fn update_unity_schema(
+        &self,
+        caller: &Principal,
+        full_name: &str,
+        request: &UpdateObject,
+    ) -> Result<SchemaInfo> {
+        let not_found = || Error::not_found("schema", full_name);
+        let who = self.who(caller).await?;
+        let patch = patch_of(request)?;
+        let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
+        if let Behind::Database(row) = self.catalog_behind(&who, &catalog).await? {
+            return Err(read_only(&row, "change the schema"));
+        }
+        let (_, held) = self.known_schema(&who, &catalog, &name).await?;
+        require_manager(&held, full_name)?;
+        let row = self.store.update_unity_schema(&catalog, &name, &who.name, &patch).await?;
+        row.map(schema_info).ok_or_else(not_found)
+    }
+
+    /// `force` also forgets the tables that are registered in it. Data is never touched.
+    pub async fn delete_unity_schema(
+        &self,
+        caller: &Principal,
+        full_name: &str,
+        force: bool,
+    ) -> Result<()> {
+        let not_found = || Error::not_found("schema", full_name);
+        let who = self.who(caller).await?;
+        let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
+        if let Behind::Database(row) = self.catalog_behind(&who, &catalog).await? {
+            return Err(read_only(&row, "drop the schema"));
+        }
+        let (_, held) = self.known_schema(&who, &catalog, &name).await?;
+        require_manager(&held, full_name)?;
+        match self.store.delete_unity_schema(&catalog, &name, force).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(not_found()),
+            Err(lakeport_store::Error::Constraint(_)) => Err(Error::precondition(format!(
+                "schema \"{full_name}\" is not empty: delete its tables first, or use force"
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A schema of the embedded catalog that the caller may know of, with what is held on it.
+    pub(super) async fn known_schema(
+        &self,
+        who: &Who,
+        catalog: &str,
+        name: &str,
+    ) -> Result<(UnitySchema, Held)> {
+        let not_found = || Error::not_found("schema", &join_name(&[catalog, name]));
+        let row = self.store.unity_schema(catalog, name).await?.ok_or_else(not_found)?;
+        if !who.owns(&row.owner) && !self.is_named_in(who, catalog, Some(name)).await? {
+            return Err(not_found());
+        }
+        let place =
+            GrantPlace { catalog: catalog.to_owned(), schema: Some(name.to_owned()), table: None };
+        Ok((row, self.held(who, &place).await?))
+    }
+}
+
+/// What lies in a catalog that somebody may not know of is not there either.
+fn hide(error: Error, not_found: impl FnOnce() -> Error) -> Error {
+    if error.kind() == crate::Kind::NotFound { not_found() } else { error }
+}

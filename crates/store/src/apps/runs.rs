@@ -1,0 +1,111 @@
+//! The process that runs an app, as far as it has told.
+
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::{Result, Store};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppRun {
+    pub id: Uuid,
+    pub state: String,
+    pub message: String,
+    pub url: Option<String>,
+    /// For how long it has said nothing.
+    pub silent: Duration,
+}
+
+impl From<&Row> for AppRun {
+    fn from(row: &Row) -> Self {
+        Self {
+            id: row.get(0),
+            state: row.get(1),
+            message: row.get(2),
+            url: row.get(3),
+            silent: Duration::try_from_secs_f64(row.get(4)).unwrap_or_default(),
+        }
+    }
+}
+
+impl Store {
+    /// Begins a run, whose secret ends with it. The run before, if there is one, ends now.
+    pub async fn begin_app_run(&self, app: Uuid, run: Uuid, secret: Uuid) -> Result<()> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        // Two that begin at once take turns.
+        transaction.execute("select from apps where id = $1 for update", &[&app]).await?;
+        end(&transaction, app, None).await?;
+        transaction
+            .execute(
+                "insert into app_runs (app_id, id, secret_id, state, message)
+                 values ($1, $2, $3, 'STARTING', 'the app is being started')",
+                &[&app, &run, &secret],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    pub async fn app_run(&self, app: Uuid) -> Result<Option<AppRun>> {
+        let row = self
+            .connection()
+            .await?
+            .query_opt(
+                "select id, state, message, url,
+                     extract(epoch from clock_timestamp() - seen_at)::float8
+                 from app_runs where app_id = $1",
+                &[&app],
+            )
+            .await?;
+        Ok(row.as_ref().map(AppRun::from))
+    }
+
+    /// False if the run was ended by another.
+    pub async fn see_app_run(
+        &self,
+        app: Uuid,
+        run: Uuid,
+        state: &str,
+        message: &str,
+        url: Option<&str>,
+    ) -> Result<bool> {
+        let seen = self
+            .connection()
+            .await?
+            .execute(
+                "update app_runs set state = $3, message = $4, url = $5,
+                     seen_at = clock_timestamp()
+                 where app_id = $1 and id = $2",
+                &[&app, &run, &state, &message, &url],
+            )
+            .await?;
+        Ok(seen == 1)
+    }
+
+    pub async fn end_app_run(&self, app: Uuid, run: Uuid) -> Result<()> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        end(&transaction, app, Some(run)).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+async fn end(
+    transaction: &tokio_postgres::Transaction<'_>,
+    app: Uuid,
+    run: Option<Uuid>,
+) -> Result<()> {
+    transaction
+        .execute(
+            "with ended as (
+                 delete from app_runs where app_id = $1 and ($2::uuid is null or id = $2)
+                 returning secret_id)
+             delete from service_principal_secrets s using ended where s.id = ended.secret_id",
+            &[&app, &run],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+"""The guides, as a reader follows them: files under their names, commands in their order."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from kit.api import Api
+from kit.cli import Cli
+from kit.identities import principal
+from kit.server import REPO, Server, binary, clean_environment
+from kit.waiting import eventually
+from test_docs import run_python, snippets
+from test_python_package import POSTGRES, PYTHON, environment_of, run, site
+
+__all__ = ["site"]
+
+# It has FastAPI and an HTTP server for it.
+WEB_PYTHON = REPO / "target/venv/memory/bin/python"
+
+
+@pytest.fixture(scope="module")
+def my_instance(api: Api) -> Iterator[dict]:
+    """The instance that the guides are about."""
+    api.create_instance("my-instance")
+    yield api.wait_for_state("my-instance", "AVAILABLE")
+    api.delete_instance("my-instance")
+
+
+@pytest.fixture
+def python_blocks() -> list[str]:
+    return snippets("docs/connecting.md", "python")
+
+
+def with_package(server: Server) -> dict[str, str]:
+    return clean_environment() | {
+        "DATABRICKS_CONFIG_FILE": str(server.config_file),
+        "PYTHONPATH": str(REPO / "python/src"),
+    }
+
+
+def test_pools_and_engines(server: Server, my_instance: dict, python_blocks: list[str]) -> None:
+    _, by_package, by_hand, *_ = python_blocks
+    assert run([sys.executable, "-c", by_package], with_package(server)) == "2\n4\n"
+    assert run_python(server, by_hand) == "6\n"
+
+
+def test_fastapi(
+    server: Server, my_instance: dict, python_blocks: list[str], tmp_path: Path
+) -> None:
+    (code,) = [block for block in python_blocks if block.startswith("# api.py")]
+    (tmp_path / "api.py").write_text(code)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    app = subprocess.Popen(
+        [WEB_PYTHON, "-m", "uvicorn", "api:app", "--port", str(port)],
+        cwd=tmp_path,
+        env=with_package(server) | {"LAKEBASE_INSTANCE_NAME": "my-instance"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        answer = eventually(
+            lambda: requests.get(f"http://127.0.0.1:{port}/orders", timeout=30).json(),
+            "the app answers",
+        )
+        assert answer == {"orders": 8}
+    finally:
+        app.terminate()
+        _, said = app.communicate(timeout=60)
+    assert "Application shutdown complete" in said, said
+
+
+def test_app_of_a_service_principal(
+    server: Server, api: Api, my_instance: dict, python_blocks: list[str]
+) -> None:
+    (code,) = [block for block in python_blocks if block.startswith("# app.py")]
+    with principal(api, "ServicePrincipals", displayName="app") as sp:
+        admins = next(
+            group
+            for group in api.ok("GET", "/api/2.0/preview/scim/v2/Groups")["Resources"]
+            if group["displayName"] == "admins"
+        )
+        add = {"op": "add", "path": "members", "value": [{"value": sp["id"]}]}
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [add]}
+        api.ok("PATCH", f"/api/2.0/preview/scim/v2/Groups/{admins['id']}", body)
+        secrets = f"/api/2.0/accounts/servicePrincipals/{sp['id']}/credentials/secrets"
+        environment = clean_environment() | {
+            "DATABRICKS_HOST": server.http,
+            "DATABRICKS_CLIENT_ID": sp["applicationId"],
+            "DATABRICKS_CLIENT_SECRET": api.ok("POST", secrets)["secret"],
+        }
+        given = Cli(server.config_file)("env", "my-instance", "--no-token", "--dotenv").stdout
+        environment |= dict(line.split("=", 1) for line in given.splitlines())
+        environment["PGUSER"] = sp["applicationId"]
+        role = f'CREATE ROLE "{sp["applicationId"]}" LOGIN'
+        Cli(server.config_file, LAKEPORT_PSQL=str(POSTGRES / "psql"))(
+            "psql", "my-instance", "--", "-c", role
+        )
+        assert run([sys.executable, "-c", code], environment).strip() == sp["applicationId"]
+
+
+NODE_PACKAGES = REPO / "target/clients/node/node_modules"
+
+
+@pytest.mark.skipif(not NODE_PACKAGES.exists(), reason="make setup found no node and npm")
+def test_node(server: Server, my_instance: dict, tmp_path: Path) -> None:
+    (code,) = snippets("docs/connecting.md", "js")
+    (tmp_path / "orders.js").write_text(code)
+    (tmp_path / "node_modules").symlink_to(NODE_PACKAGES)
+    script = f'eval "$(lakeport env my-instance --no-token)"; node {tmp_path}/orders.js'
+    assert Cli(server.config_file).shell(script).stdout == "10\n"
+
+
+def test_static_url(server: Server, my_instance: dict) -> None:
+    (line,) = [b for b in snippets("docs/connecting.md", "sh") if "LAKEBASE_PG_URL" in b]
+    script = f"{line}\n{sys.executable} -c '{READ_URL}'"
+    assert Cli(server.config_file).shell(script).stdout == "1\n"
+
+
+READ_URL = """
+import os, psycopg
+print(psycopg.connect(os.environ["LAKEBASE_PG_URL"]).execute("select 1").fetchone()[0])
+"""
+
+
+# --- From a laptop to CI -----------------------------------------------------------------------
+
+
+def test_project_of_the_testing_guide(site: Path, tmp_path: Path) -> None:
+    for code in snippets("docs/testing.md", "python"):
+        name = code.splitlines()[0].removeprefix("# ")
+        (tmp_path / name).write_text(code)
+    assert {path.name for path in tmp_path.iterdir()} == {"shop.py", "test_shop.py"}
+    command = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path]
+    assert "2 passed" in run(command, environment_of(site))
+
+
+# --- From Databricks and back ------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_sides(server: Server, own_server: Server, tmp_path: Path) -> Cli:
+    """Profiles of two servers: one stands for the workspace."""
+    config = tmp_path / "databrickscfg"
+    config.write_text(
+        f"[workspace]\nhost = {server.http}\ntoken = {server.token}\n"
+        f"lakeport_ca_file = {server.ca_file}\n"
+        f"[local]\nhost = {own_server.http}\ntoken = {own_server.token}\n"
+        f"lakeport_ca_file = {own_server.ca_file}\n"
+    )
+    return Cli(config, PATH=f"{POSTGRES}:{binary().resolve().parent}:{os.environ['PATH']}")
+
+
+def test_moving_there_and_back(two_sides: Cli, tmp_path: Path) -> None:
+    _, instance, copy, rights, check = snippets("docs/moving.md", "sh")
+    two_sides("--profile", "workspace", "instance", "create", "shop")
+    sql = "create table orders (id int); insert into orders values (1), (2)"
+    two_sides("--profile", "workspace", "psql", "shop", "--", "-c", sql)
+    sides = f"cd {tmp_path}; set -eo pipefail; app=admin@lakeport.local\n"
+    there = "\n".join([sides, instance, copy, rights, check])
+    script = f"export PATH={POSTGRES}:$PATH\n{there}"
+    assert two_sides.shell(script).stdout.splitlines()[-2:] == ["2", "2"]
+
+    two_sides("--profile", "local", "psql", "shop", "--", "-c", "insert into orders values (3)")
+    two_sides("--profile", "workspace", "instance", "delete", "shop")
+    back = script.replace("from=workspace to=local", "from=local to=workspace")
+    assert two_sides.shell(back).stdout.splitlines()[-2:] == ["3", "3"]
+    two_sides("--profile", "workspace", "instance", "delete", "shop")
