@@ -11,12 +11,14 @@ mod credentials;
 mod database_catalogs;
 mod drop_role;
 mod error;
+mod federation;
 mod identities;
 mod instance_roles;
 mod instance_spec;
 mod instances;
 mod limited_credentials;
 mod naming;
+mod outside_logins;
 mod page;
 mod passwords;
 mod permissions;
@@ -43,6 +45,7 @@ use std::sync::Arc;
 use lakeport_catalog::Catalog;
 use lakeport_engine::{CapacityUnit, Engine};
 use lakeport_identity::oauth::OAuth;
+use lakeport_identity::outside::Provider;
 use lakeport_identity::{Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
@@ -74,6 +77,8 @@ pub struct Control {
     pub catalog: Arc<dyn Catalog>,
     pub credentials: Credentials,
     pub oauth: OAuth,
+    /// Where people may log in instead of here.
+    pub provider: Option<Provider>,
     /// What both are signed with.
     pub keys: Arc<SigningKeys>,
     pub naming: Arc<dyn Naming>,

@@ -1,7 +1,7 @@
 //! Who callers are and what proves it: the installation's key, personal access tokens, database
 //! credentials, and the certificate authority.
 //!
-//! Owns: every secret and its use. Never: HTTP, the PostgreSQL wire, or what an identity may do.
+//! Owns: every secret and its use. Never: HTTP ([`outside::Web`] is how others are asked), the PostgreSQL wire, or what an identity may do.
 
 mod access_token;
 mod ca;
@@ -12,6 +12,7 @@ mod keys;
 pub mod login;
 pub mod oauth;
 mod opaque;
+pub mod outside;
 pub mod password;
 mod vault;
 

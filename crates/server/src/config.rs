@@ -17,6 +17,9 @@ use serde::Deserialize;
 
 use crate::stores::{self, CatalogSettings, ObjectStoreSettings, OutsideSettings};
 use crate::{Error, Result};
+pub use issuers::{IssuerSettings, LoginProvider, ProviderSettings, TrustedIssuer};
+
+mod issuers;
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_PG_PORT: u16 = 5432;
@@ -65,6 +68,9 @@ pub struct Settings {
     pub proxy_protocol_from: Option<Vec<String>>,
     pub audit_log_size: Option<String>,
     pub open_metrics: Option<bool>,
+    /// In the TOML file alone: tables of several keys.
+    pub trusted_issuers: Option<Vec<IssuerSettings>>,
+    pub login_provider: Option<ProviderSettings>,
 }
 
 impl Settings {
@@ -107,6 +113,8 @@ impl Settings {
             proxy_protocol_from: self.proxy_protocol_from.or(other.proxy_protocol_from),
             audit_log_size: self.audit_log_size.or(other.audit_log_size),
             open_metrics: self.open_metrics.or(other.open_metrics),
+            trusted_issuers: self.trusted_issuers.or(other.trusted_issuers),
+            login_provider: self.login_provider.or(other.login_provider),
         }
     }
 }
@@ -139,6 +147,8 @@ pub struct Config {
     /// A full audit log has so many bytes.
     pub audit_log_size: u64,
     pub open_metrics: bool,
+    pub trusted_issuers: Vec<TrustedIssuer>,
+    pub login_provider: Option<LoginProvider>,
 }
 
 /// A connection string, which may hold a password: never printed.
@@ -187,6 +197,8 @@ impl TryFrom<Settings> for Config {
             trusted_proxies: networks(settings.proxy_protocol_from.unwrap_or_default())?,
             audit_log_size: audit_log_size(settings.audit_log_size.as_deref())?,
             open_metrics: settings.open_metrics.unwrap_or_default(),
+            trusted_issuers: issuers::trusted(settings.trusted_issuers.unwrap_or_default())?,
+            login_provider: settings.login_provider.map(issuers::provider).transpose()?,
         })
     }
 }
@@ -423,6 +435,9 @@ mod tests {
             ("proxy_protocol_from = ['10.0.0.0/8', 'near']", "proxy_protocol_from"),
             ("audit_log_size = '1kB'", "audit_log_size"),
             ("catalog_url = 'x'", "catalog_url"),
+            ("trusted_issuers = [{ url = 'http://x' }]", "trusted_issuers.url"),
+            ("trusted_issuers = [{ url = 'https://x', audience = 'y' }]", "audience"),
+            ("login_provider = { url = 'https://x' }", "login_provider.client_id"),
         ] {
             let message = config(toml).unwrap_err().to_string();
             assert!(message.contains(field), "{toml}: {message}");

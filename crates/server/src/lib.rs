@@ -22,6 +22,7 @@ mod route;
 mod stores;
 mod sync;
 mod tls;
+mod web;
 mod witness;
 #[cfg(test)]
 mod world;

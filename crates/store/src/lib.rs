@@ -6,6 +6,7 @@
 mod apps;
 mod database_catalogs;
 mod error;
+mod federation;
 mod grants;
 mod instances;
 mod lease;
@@ -29,6 +30,7 @@ use tokio_postgres::{Config, NoTls};
 pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
 pub use database_catalogs::DatabaseCatalogRow;
 pub use error::Error;
+pub use federation::{FederationPolicy, FederationSpec};
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};

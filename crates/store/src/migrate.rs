@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (4, include_str!("../migrations/0004_permissions.sql")),
     (5, include_str!("../migrations/0005_apps.sql")),
     (7, include_str!("../migrations/0007_unity.sql")),
+    (8, include_str!("../migrations/0008_federation.sql")),
     (9, include_str!("../migrations/0009_reader_roles.sql")),
 ];
 

@@ -7,6 +7,7 @@ mod authorization;
 mod client;
 mod error;
 mod exchange;
+mod federation;
 mod secret;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub use authorization::{AuthorizationRequest, Parameters, Redirect};
 pub use client::{CLI_CLIENT, Client};
 pub use error::{Code, Error};
 pub use exchange::Tokens;
+pub(crate) use exchange::challenge_of;
+pub use federation::{Exchange, TOKEN_EXCHANGE, TrustedIssuer, TrustedIssuers};
 pub use secret::make_secret;
 
 /// What a client may ask for.
@@ -39,6 +42,7 @@ const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct OAuth {
     store: Store,
     access: AccessTokens,
+    issuers: TrustedIssuers,
 }
 
 /// Why a bearer token is not accepted.
@@ -55,8 +59,13 @@ pub enum BearerError {
 
 impl OAuth {
     #[must_use]
-    pub fn new(store: Store, keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
-        Self { store, access: AccessTokens::new(keys, workspace_id) }
+    pub fn new(
+        store: Store,
+        keys: Arc<SigningKeys>,
+        workspace_id: &str,
+        issuers: TrustedIssuers,
+    ) -> Self {
+        Self { store, access: AccessTokens::new(keys, workspace_id), issuers }
     }
 
     /// Access tokens that are issued from now on live for so long, at most for [`MAX_TOKEN_LIFETIME`].
