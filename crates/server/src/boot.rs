@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Readers, Ready, Subjects};
+use lakeport_control::{
+    Control, Naming, Progress, PublishedIdentities, Readers, Ready, Subjects, SyncSlots,
+};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits, Observe};
@@ -102,6 +104,7 @@ pub(crate) async fn boot(
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),
+        sync_slots: SyncSlots::default(),
         unit: config.unit,
         vault,
         wake: Notify::new(),

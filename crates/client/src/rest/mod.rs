@@ -11,6 +11,7 @@ mod identity;
 mod instances;
 mod pipelines;
 mod roles;
+mod sync_pipelines;
 mod synced_tables;
 mod unity;
 

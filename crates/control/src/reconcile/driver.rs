@@ -91,6 +91,7 @@ impl Driver {
                 self.begin(Lease::Instance(uid), uid, &self.instances);
             }
         }
+        control.run_schedules().await?;
         for due in control.store.due_synced_tables(control.node).await? {
             let room = if due.follows { &self.followers } else { &self.syncs };
             self.begin(Lease::SyncedTable(due.id), due.id, room);

@@ -4,7 +4,7 @@ mod catalog;
 mod credential;
 pub(crate) mod instance;
 mod role;
-mod synced_table;
+pub(crate) mod synced_table;
 mod table;
 
 use lakeport_client::Paging;
@@ -34,7 +34,7 @@ fn instance_of(args: &ListOfInstanceArgs) -> &str {
 }
 
 /// A wire value in the words of the wire.
-fn wire_text(value: Option<impl serde::Serialize>) -> Option<String> {
+pub(super) fn wire_text(value: Option<impl serde::Serialize>) -> Option<String> {
     match serde_json::to_value(value?) {
         Ok(serde_json::Value::String(text)) => Some(text),
         _ => None,
