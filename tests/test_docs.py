@@ -31,6 +31,10 @@ def test_python_of_the_readme_and_of_connecting(server: Server, api: Api) -> Non
     # The same instance, as a reader would go on.
     second, *_ = snippets("docs/connecting.md", "python")
     assert run_python(server, second + "print(connection.info.dbname)") == "databricks_postgres\n"
+    # And its databases in Unity Catalog, of which this one has no tables yet.
+    (third,) = snippets("docs/unity-catalog.md", "python")
+    shown = run_python(server, third + "print(w.catalogs.get('shop').provisioning_info.state)")
+    assert shown == "ProvisioningInfoState.ACTIVE\n"
     api.delete_instance("my-instance")
 
 

@@ -7,6 +7,7 @@ pub mod app;
 pub mod catalog;
 pub mod credential;
 pub mod error;
+pub mod federation;
 pub mod instance;
 pub mod login;
 pub mod permission;

@@ -66,8 +66,11 @@ impl World {
         let table = add_belongings(&control, &instance).await;
         let app = App {
             control: Arc::clone(&control),
+            gateway: parts.gateway,
+            witness: parts.witness,
             workspace_id: parts.workspace_id,
             account_id: parts.account_id,
+            open_metrics: false,
         };
         Self { app, mcp, control, instance, table, manager, user, stranger, engine, directory }
     }

@@ -11,6 +11,7 @@ mod instance;
 mod keys;
 mod mcp;
 mod models;
+mod role;
 mod serve;
 mod shared;
 mod shell;
@@ -30,15 +31,16 @@ pub(crate) use self::connection::{
     ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
 };
 pub(crate) use self::database::{
-    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
-    DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand, ListOfInstanceArgs,
-    SyncedTableCommand, UpdateInstanceArgs,
+    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CreateTableArgs, CredentialArgs,
+    DatabaseCommand, DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand,
+    ListOfInstanceArgs, SyncedTableCommand, TableCommand, UpdateInstanceArgs,
 };
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::mcp::McpArgs;
 pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
+pub(crate) use self::role::{CreateRoleArgs, DeleteRoleArgs, ListRolesArgs, RoleArgs, RoleCommand};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{

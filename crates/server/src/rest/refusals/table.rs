@@ -36,6 +36,7 @@ pub(super) const ROUTES: &[(&str, &str, &str, Asks)] = &[
     ("POST", "/oidc/password", "", Nothing),
     ("POST", "/oidc/logout", "", Nothing),
     ("GET", "/oidc/style.css", "", Nothing),
+    ("GET", "/metrics", "", Admin),
     ("GET", "/api/2.0/preview/scim/v2/Me", "", Token),
     ("GET", "/api/2.0/preview/scim/v2/Users", "", Token),
     ("POST", "/api/2.0/preview/scim/v2/Users", "{}", Admin),
