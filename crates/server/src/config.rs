@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use serde::Deserialize;
 
 use crate::stores::{self, CatalogSettings, ObjectStoreSettings, OutsideSettings};
 use crate::{Error, Result};
+pub use issuers::{IssuerSettings, LoginProvider, ProviderSettings, TrustedIssuer};
+
+mod issuers;
 
 const DEFAULT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_PG_PORT: u16 = 5432;
@@ -47,6 +51,8 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// `keep` or `terminate`.
     pub sessions_on_revoke: Option<String>,
+    /// As `FIRST-LAST`.
+    pub os_uids: Option<String>,
     /// Names under which clients may reach `/mcp`, beside addresses, localhost and the domain.
     pub mcp_hosts: Option<Vec<String>>,
     pub app_public_schema: Option<bool>,
@@ -62,6 +68,9 @@ pub struct Settings {
     pub proxy_protocol_from: Option<Vec<String>>,
     pub audit_log_size: Option<String>,
     pub open_metrics: Option<bool>,
+    /// In the TOML file alone: tables of several keys.
+    pub trusted_issuers: Option<Vec<IssuerSettings>>,
+    pub login_provider: Option<ProviderSettings>,
 }
 
 impl Settings {
@@ -93,6 +102,7 @@ impl Settings {
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
+            os_uids: self.os_uids.or(other.os_uids),
             mcp_hosts: self.mcp_hosts.or(other.mcp_hosts),
             app_public_schema: self.app_public_schema.or(other.app_public_schema),
             token_lifetime: self.token_lifetime.or(other.token_lifetime),
@@ -103,6 +113,8 @@ impl Settings {
             proxy_protocol_from: self.proxy_protocol_from.or(other.proxy_protocol_from),
             audit_log_size: self.audit_log_size.or(other.audit_log_size),
             open_metrics: self.open_metrics.or(other.open_metrics),
+            trusted_issuers: self.trusted_issuers.or(other.trusted_issuers),
+            login_provider: self.login_provider.or(other.login_provider),
         }
     }
 }
@@ -124,6 +136,7 @@ pub struct Config {
     pub(crate) outside: OutsideSettings,
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
+    pub os_uids: Option<RangeInclusive<u32>>,
     pub app_public_schema: bool,
     pub token_lifetime: Duration,
     pub tls_files: Option<(PathBuf, PathBuf)>,
@@ -134,6 +147,8 @@ pub struct Config {
     /// A full audit log has so many bytes.
     pub audit_log_size: u64,
     pub open_metrics: bool,
+    pub trusted_issuers: Vec<TrustedIssuer>,
+    pub login_provider: Option<LoginProvider>,
 }
 
 /// A connection string, which may hold a password: never printed.
@@ -172,6 +187,7 @@ impl TryFrom<Settings> for Config {
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
+            os_uids: settings.os_uids.as_deref().map(os_uids).transpose()?,
             app_public_schema: settings.app_public_schema.unwrap_or_default(),
             token_lifetime: token_lifetime(settings.token_lifetime.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
@@ -181,6 +197,8 @@ impl TryFrom<Settings> for Config {
             trusted_proxies: networks(settings.proxy_protocol_from.unwrap_or_default())?,
             audit_log_size: audit_log_size(settings.audit_log_size.as_deref())?,
             open_metrics: settings.open_metrics.unwrap_or_default(),
+            trusted_issuers: issuers::trusted(settings.trusted_issuers.unwrap_or_default())?,
+            login_provider: settings.login_provider.map(issuers::provider).transpose()?,
         })
     }
 }
@@ -291,6 +309,20 @@ fn sessions_on_revoke(text: Option<&str>) -> Result<SessionsOnRevoke> {
     }
 }
 
+/// Neither root nor the value that means no user.
+fn os_uids(text: &str) -> Result<RangeInclusive<u32>> {
+    let range = text.split_once('-').and_then(|(first, last)| {
+        Some((first.trim().parse::<u32>().ok()?, last.trim().parse::<u32>().ok()?))
+    });
+    match range {
+        Some((first, last)) if first > 0 && first <= last && last < u32::MAX => Ok(first..=last),
+        _ => Err(bad(
+            "os_uids",
+            format!("\"{text}\" is not a range of user ids, such as 700000-704095"),
+        )),
+    }
+}
+
 fn metadata_url(text: String) -> Result<MetadataUrl> {
     // The parser's error may quote the text, and with it a password.
     text.parse().map(MetadataUrl).map_err(|_| {
@@ -391,6 +423,9 @@ mod tests {
             ("admin_user = 'a b'", "admin_user"),
             ("domain = 'a..b'", "domain"),
             ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
+            ("os_uids = '0-9'", "os_uids"),
+            ("os_uids = '9-1'", "os_uids"),
+            ("os_uids = '1-4294967295'", "os_uids"),
             ("token_lifetime = '2h'", "token_lifetime"),
             ("token_lifetime = 'soon'", "token_lifetime"),
             ("tls_cert = '/c'", "tls_key"),
@@ -400,6 +435,9 @@ mod tests {
             ("proxy_protocol_from = ['10.0.0.0/8', 'near']", "proxy_protocol_from"),
             ("audit_log_size = '1kB'", "audit_log_size"),
             ("catalog_url = 'x'", "catalog_url"),
+            ("trusted_issuers = [{ url = 'http://x' }]", "trusted_issuers.url"),
+            ("trusted_issuers = [{ url = 'https://x', audience = 'y' }]", "audience"),
+            ("login_provider = { url = 'https://x' }", "login_provider.client_id"),
         ] {
             let message = config(toml).unwrap_err().to_string();
             assert!(message.contains(field), "{toml}: {message}");

@@ -135,7 +135,10 @@ async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
         table_name: String::from("t"),
         creator: instance.creator.clone(),
         request: json!({"name": "theirs.s.t"}),
+        settings: json!({}),
         state: String::from("SYNCED_TABLE_PROVISIONING"),
+        policy: String::from("SNAPSHOT"),
+        pipeline: None,
     };
-    control.store.add_synced_table(&table).await.unwrap()
+    control.store.add_synced_table(&table).await.unwrap().unwrap()
 }

@@ -180,8 +180,23 @@ impl Store {
         Ok(())
     }
 
-    /// The active owner of an access token, unless the token, or the grant or secret that it came of,
-    /// has ended.
+    /// Whether a token was ended before its time, by itself or with what it came of.
+    pub async fn is_revoked(&self, token: &str, origin: Option<Uuid>) -> Result<bool> {
+        let row = self
+            .connection()
+            .await?
+            .query_one(
+                "select exists (select from revoked_tokens r where r.id in ($1, $2::uuid::text))
+                     or exists (select from oauth_grants g
+                                where g.id = $2 and g.revoked_at is not null)",
+                &[&token, &origin],
+            )
+            .await?;
+        Ok(row.get(0))
+    }
+
+    /// The active owner of an access token, unless the token, or the grant, secret or federation policy
+    /// that it came of, has ended.
     pub async fn principal_of_access_token(
         &self,
         principal: i64,
@@ -200,7 +215,10 @@ impl Store {
                                     where g.id = $3 and g.principal_id = p.id
                                       and g.revoked_at is null)
                             or exists (select from service_principal_secrets s
-                                       where s.id = $3 and s.principal_id = p.id))"
+                                       where s.id = $3 and s.principal_id = p.id)
+                            or exists (select from federation_policies f
+                                       where f.uid = $3
+                                         and coalesce(f.principal_id, p.id) = p.id))"
                 ),
                 &[&principal, &token, &origin],
             )

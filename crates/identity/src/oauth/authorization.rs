@@ -22,6 +22,10 @@ pub struct Parameters {
     pub state: Option<String>,
     pub code_challenge: Option<String>,
     pub code_challenge_method: Option<String>,
+    pub response_mode: Option<String>,
+    pub prompt: Option<String>,
+    /// A parameter that would change what the request means, and that is not supported.
+    pub unsupported: Option<&'static str>,
 }
 
 /// Where answers go; checked, so that errors may go there too.
@@ -68,7 +72,7 @@ impl Redirect {
     pub fn with_error(&self, error: &Error) -> String {
         let description = match error {
             Error::Refused { description, .. } => description.as_str(),
-            Error::Failed(_) => "The server could not answer.",
+            Error::Unavailable(_) | Error::Failed(_) => "The server could not answer.",
         };
         self.with(&[("error", error.code().as_str()), ("error_description", description)])
     }
@@ -111,6 +115,25 @@ impl AuthorizationRequest {
             return Err(Error::refused(
                 Code::UnsupportedResponseType,
                 "response_type: only \"code\" is supported",
+            ));
+        }
+        if let Some(name) = parameters.unsupported {
+            return Err(Error::refused(
+                Code::InvalidRequest,
+                format!("{name}: it is not supported; leave it out"),
+            ));
+        }
+        if parameters.response_mode.as_deref().is_some_and(|mode| mode != "query") {
+            return Err(Error::refused(
+                Code::InvalidRequest,
+                "response_mode: only \"query\" is supported",
+            ));
+        }
+        // Nobody is let in without a person who agrees.
+        if parameters.prompt.as_deref() == Some("none") {
+            return Err(Error::refused(
+                Code::InteractionRequired,
+                "prompt: a person must consent, so it cannot be \"none\"",
             ));
         }
         // An absent method means "plain" (RFC 7636), which protects nothing.
@@ -172,6 +195,7 @@ mod tests {
             state: some("s&t"),
             code_challenge: Some("x".repeat(43)),
             code_challenge_method: some("S256"),
+            ..Parameters::default()
         }
     }
 
@@ -219,6 +243,9 @@ mod tests {
             Parameters { code_challenge: Some("x".repeat(44)), ..parameters() },
             Parameters { response_type: Some("token".into()), ..parameters() },
             Parameters { scope: Some("root".into()), ..parameters() },
+            Parameters { response_mode: Some("fragment".into()), ..parameters() },
+            Parameters { prompt: Some("none".into()), ..parameters() },
+            Parameters { unsupported: Some("request_uri"), ..parameters() },
         ] {
             assert!(AuthorizationRequest::check(&bad, &redirect).is_err(), "{bad:?}");
         }

@@ -1,4 +1,4 @@
-//! RFC 6749's errors.
+//! The errors of RFC 6749, and of RFC 9396 and OpenID Connect where theirs say more.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -9,8 +9,11 @@ pub enum Code {
     UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
+    InvalidAuthorizationDetails,
+    InteractionRequired,
     AccessDenied,
     ServerError,
+    TemporarilyUnavailable,
 }
 
 impl Code {
@@ -24,8 +27,11 @@ impl Code {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::InteractionRequired => "interaction_required",
             Self::AccessDenied => "access_denied",
             Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
 }
@@ -35,6 +41,9 @@ pub enum Error {
     /// The description names the parameter, what was wrong and what to do.
     #[error("{description}")]
     Refused { code: Code, description: String },
+    /// Another server is needed and does not answer.
+    #[error("{0}")]
+    Unavailable(String),
     #[error(transparent)]
     Failed(#[from] crate::Error),
 }
@@ -48,6 +57,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Refused { code, .. } => *code,
+            Self::Unavailable(_) => Code::TemporarilyUnavailable,
             Self::Failed(_) => Code::ServerError,
         }
     }

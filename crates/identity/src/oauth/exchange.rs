@@ -10,6 +10,9 @@ use lakeport_store::{Grant, Once};
 use super::{Client, Code, Error, OAuth, REFRESH_LIFETIME, failed, granted_scope, has_offline};
 use crate::opaque::{OpaqueToken, digest_of};
 
+/// By exactly this text the official Go SDK, and the CLI on it, knows to ask its user for a new login.
+const INVALID_REFRESH_TOKEN: &str = "Refresh token is invalid";
+
 /// What a client gets. Not `Debug`: it holds secrets.
 pub struct Tokens {
     pub access_token: String,
@@ -90,14 +93,9 @@ impl OAuth {
             Once::Used(grant) => self.tokens(&grant, Some(successor)).await,
             Once::Reused(grant) => {
                 tracing::warn!(%grant, "a refresh token was used twice: its grant is revoked");
-                Err(invalid_grant(
-                    "refresh_token: it was used before, so everything that came of this login is \
-                     revoked; sign in again",
-                ))
+                Err(invalid_grant(INVALID_REFRESH_TOKEN))
             }
-            Once::Unknown => Err(invalid_grant(
-                "refresh_token: it is not known, was revoked or has expired; sign in again",
-            )),
+            Once::Unknown => Err(invalid_grant(INVALID_REFRESH_TOKEN)),
         }
     }
 
@@ -135,8 +133,12 @@ fn invalid_grant(description: &str) -> Error {
 }
 
 /// RFC 7636, method S256.
+pub(crate) fn challenge_of(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()))
+}
+
 fn fits(verifier: &str, challenge: &str) -> bool {
-    let digest = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+    let digest = challenge_of(verifier);
     (43..=128).contains(&verifier.len())
         && verify_slices_are_equal(digest.as_bytes(), challenge.as_bytes()).is_ok()
 }

@@ -7,20 +7,26 @@ mod authorization;
 mod client;
 mod error;
 mod exchange;
+mod federation;
 mod secret;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_store::{Principal, Store};
+use uuid::Uuid;
 
 use crate::{CredentialError, Result, SigningKeys};
 use access::AccessTokens;
+#[cfg(test)]
+pub(crate) use access::principal_for_tests;
 
 pub use authorization::{AuthorizationRequest, Parameters, Redirect};
 pub use client::{CLI_CLIENT, Client};
 pub use error::{Code, Error};
 pub use exchange::Tokens;
+pub(crate) use exchange::challenge_of;
+pub use federation::{Exchange, TOKEN_EXCHANGE, TrustedIssuer, TrustedIssuers};
 pub use secret::make_secret;
 
 /// What a client may ask for.
@@ -36,6 +42,7 @@ const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct OAuth {
     store: Store,
     access: AccessTokens,
+    issuers: TrustedIssuers,
 }
 
 /// Why a bearer token is not accepted.
@@ -52,8 +59,13 @@ pub enum BearerError {
 
 impl OAuth {
     #[must_use]
-    pub fn new(store: Store, keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
-        Self { store, access: AccessTokens::new(keys, workspace_id) }
+    pub fn new(
+        store: Store,
+        keys: Arc<SigningKeys>,
+        workspace_id: &str,
+        issuers: TrustedIssuers,
+    ) -> Self {
+        Self { store, access: AccessTokens::new(keys, workspace_id), issuers }
     }
 
     /// Access tokens that are issued from now on live for so long, at most for [`MAX_TOKEN_LIFETIME`].
@@ -65,18 +77,18 @@ impl OAuth {
         self
     }
 
-    /// The owner of an access token that is good at this moment, and the token's id.
+    /// The owner of an access token that is good at this moment, the token's id, and what it came of.
     pub async fn bearer(
         &self,
         token: &str,
-    ) -> std::result::Result<(Principal, String), BearerError> {
+    ) -> std::result::Result<(Principal, String, Uuid), BearerError> {
         let claims = self.access.verify(token)?;
         let owner = self
             .store
             .principal_of_access_token(claims.principal, &claims.jti, claims.origin)
             .await
             .map_err(crate::Error::from)?;
-        owner.map(|owner| (owner, claims.jti)).ok_or(BearerError::Revoked)
+        owner.map(|owner| (owner, claims.jti, claims.origin)).ok_or(BearerError::Revoked)
     }
 }
 

@@ -1,11 +1,9 @@
 //! One-time login links, and what a signed-in person may do here: choose a password, sign out.
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use lakeport_api::scim::Password;
 use lakeport_control::{Control, Kind};
 use lakeport_identity::login;
@@ -14,8 +12,9 @@ use lakeport_store::Principal;
 
 use super::authorize::{failed, refused};
 use super::browser::Browser;
-use super::form::{Form, invalid};
+use super::form::{Form, Posted, invalid};
 use super::page::Page;
+use super::{provider, send_to};
 use crate::rest::App;
 use crate::rest::discovery::Scheme;
 
@@ -53,23 +52,22 @@ pub(super) async fn use_link(
     State(app): State<App>,
     Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(form): Posted,
 ) -> Response {
     let browser = Browser::of(scheme, &headers);
-    answer(redeem(&app.control, &browser, &headers, &body).await, &browser)
+    answer(redeem(&app.control, &browser, form).await, &browser)
 }
 
 async fn redeem(
     control: &Control,
     browser: &Browser,
-    headers: &HeaderMap,
-    body: &[u8],
+    form: Result<Form, Error>,
 ) -> Result<Response, Error> {
-    let form = our_form(control, browser, headers, body)?;
+    let form = our_form(control, browser, form)?;
     let Some(user) = login::use_link(&control.store, form.required("link")?).await? else {
         return Ok(dead_link());
     };
-    let mut response = (StatusCode::SEE_OTHER, [(LOCATION, "/oidc/account")]).into_response();
+    let mut response = send_to("/oidc/account");
     browser.sign_in(control, &user, &mut response).await?;
     Ok(response)
 }
@@ -82,7 +80,7 @@ pub(super) async fn show(
     let browser = Browser::of(scheme, &headers);
     let shown = browser.user(&app.control).await.map(|user| match user {
         Some(user) => account(&app.control, &browser, &user, None, StatusCode::OK),
-        None => signed_out(),
+        None => signed_out(&app.control),
     });
     answer(shown.map_err(Error::from), &browser)
 }
@@ -91,20 +89,19 @@ pub(super) async fn choose_password(
     State(app): State<App>,
     Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(form): Posted,
 ) -> Response {
     let browser = Browser::of(scheme, &headers);
-    answer(set_password(&app.control, &browser, &headers, &body).await, &browser)
+    answer(set_password(&app.control, &browser, form).await, &browser)
 }
 
 async fn set_password(
     control: &Control,
     browser: &Browser,
-    headers: &HeaderMap,
-    body: &[u8],
+    form: Result<Form, Error>,
 ) -> Result<Response, Error> {
-    let form = our_form(control, browser, headers, body)?;
-    let Some(user) = browser.user(control).await? else { return Ok(signed_out()) };
+    let form = our_form(control, browser, form)?;
+    let Some(user) = browser.user(control).await? else { return Ok(signed_out(control)) };
     let password = Password(form.required("password")?.to_owned());
     let (said, status) = match control.choose_password(&user, password).await {
         Ok(()) => (String::from("Your password is set."), StatusCode::OK),
@@ -123,19 +120,18 @@ pub(super) async fn sign_out(
     State(app): State<App>,
     Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(form): Posted,
 ) -> Response {
     let browser = Browser::of(scheme, &headers);
-    answer(leave(&app.control, &browser, &headers, &body).await, &browser)
+    answer(leave(&app.control, &browser, form).await, &browser)
 }
 
 async fn leave(
     control: &Control,
     browser: &Browser,
-    headers: &HeaderMap,
-    body: &[u8],
+    form: Result<Form, Error>,
 ) -> Result<Response, Error> {
-    our_form(control, browser, headers, body)?;
+    our_form(control, browser, form)?;
     let mut response = Page::new("You are signed out").response(StatusCode::OK);
     browser.sign_out(control, &mut response).await?;
     Ok(response)
@@ -144,10 +140,9 @@ async fn leave(
 fn our_form(
     control: &Control,
     browser: &Browser,
-    headers: &HeaderMap,
-    body: &[u8],
+    form: Result<Form, Error>,
 ) -> Result<Form, Error> {
-    let form = Form::of_body(headers, body)?;
+    let form = form?;
     if browser.is_our_form(control, &form) {
         return Ok(form);
     }
@@ -177,19 +172,19 @@ fn account(
         .response(status)
 }
 
-fn signed_out() -> Response {
-    Page::new("You are not signed in")
-        .text("Open a login link. An administrator makes one with: lakeport auth login-link USER")
-        .response(StatusCode::UNAUTHORIZED)
+fn signed_out(control: &Control) -> Response {
+    let page = Page::new("You are not signed in")
+        .text("Open a login link. An administrator makes one with: lakeport auth login-link USER");
+    provider::link(control, page, None).response(StatusCode::UNAUTHORIZED)
 }
 
-fn failed_page() -> Response {
+pub(super) fn failed_page() -> Response {
     Page::new("Something went wrong")
         .text("The server could not answer; its log says why.")
         .response(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn answer(result: Result<Response, Error>, browser: &Browser) -> Response {
+pub(super) fn answer(result: Result<Response, Error>, browser: &Browser) -> Response {
     let mut response = match result {
         Ok(response) => response,
         Err(error @ Error::Refused { .. }) => refused(&error),

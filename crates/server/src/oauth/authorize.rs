@@ -2,19 +2,18 @@
 //! and the browser takes the answer back to the client.
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use lakeport_api::scim::Password;
 use lakeport_control::Control;
 use lakeport_identity::oauth::{AuthorizationRequest, Code, Error, Parameters, Redirect};
 use lakeport_store::Principal;
 
 use super::browser::Browser;
-use super::form::Form;
+use super::form::{Form, Posted};
 use super::page::Page;
+use super::{provider, send_to};
 use crate::rest::App;
 use crate::rest::discovery::Scheme;
 
@@ -46,14 +45,14 @@ pub(super) async fn decide(
     Extension(scheme): Extension<Scheme>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    Posted(form): Posted,
 ) -> Response {
     let asked = match check(query) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
     let browser = Browser::of(scheme, &headers);
-    match decided(&app.control, &browser, &asked, &headers, &body).await {
+    match decided(&app.control, &browser, &asked, form).await {
         Ok(response) => response,
         Err(error @ Error::Refused { .. }) => refused(&error),
         Err(error) => failed(&error),
@@ -72,6 +71,11 @@ fn check(query: Option<String>) -> Result<Asked, Box<Response>> {
         state: form.owned("state"),
         code_challenge: form.owned("code_challenge"),
         code_challenge_method: form.owned("code_challenge_method"),
+        response_mode: form.owned("response_mode"),
+        prompt: form.owned("prompt"),
+        unsupported: ["request", "request_uri", "authorization_details"]
+            .into_iter()
+            .find(|name| form.get(name).is_some()),
     };
     let redirect = Redirect::check(&parameters).map_err(|error| Box::new(refused(&error)))?;
     match AuthorizationRequest::check(&parameters, &redirect) {
@@ -84,10 +88,9 @@ async fn decided(
     control: &Control,
     browser: &Browser,
     asked: &Asked,
-    headers: &HeaderMap,
-    body: &[u8],
+    form: Result<Form, Error>,
 ) -> Result<Response, Error> {
-    let form = Form::of_body(headers, body)?;
+    let form = form?;
     let signed_in = browser.user(control).await?;
     if !browser.is_our_form(control, &form) {
         let problem = "This form was out of date. Please try again.";
@@ -157,21 +160,20 @@ fn show(
                 )
             },
         ),
-        None => page.form(&action, &proof, |page| {
-            page.field("User name", "username", "text", "username")
-                .field("Password", "password", "password", "current-password")
-                .button("Sign in and allow", "allow", true)
-                .button("Deny", "deny", false)
-        }),
+        None => {
+            let page = page.form(&action, &proof, |page| {
+                page.field("User name", "username", "text", "username")
+                    .field("Password", "password", "password", "current-password")
+                    .button("Sign in and allow", "allow", true)
+                    .button("Deny", "deny", false)
+            });
+            provider::link(control, page, Some(&asked.query))
+        }
     };
     let status = if problem.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let mut response = page.leads_to(asked.request.redirect.origin()).response(status);
     browser.keep(&mut response);
     response
-}
-
-fn send_to(url: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(LOCATION, url), (CACHE_CONTROL, "no-store")]).into_response()
 }
 
 pub(super) fn refused(error: &Error) -> Response {

@@ -17,10 +17,12 @@ use crate::rest::discovery::Scheme;
 
 const SESSION: &str = "lakeport_session";
 const CSRF: &str = "lakeport_csrf";
+const LOGIN: &str = "lakeport_login";
 
 pub(super) struct Browser {
     scheme: Scheme,
     session: Option<String>,
+    login: Option<String>,
     csrf: String,
     csrf_is_new: bool,
 }
@@ -31,6 +33,7 @@ impl Browser {
         Self {
             scheme,
             session: cookie(headers, SESSION),
+            login: cookie(headers, LOGIN),
             csrf_is_new: csrf.is_none(),
             csrf: csrf.unwrap_or_else(|| Uuid::new_v4().simple().to_string()),
         }
@@ -87,6 +90,19 @@ impl Browser {
         }
         self.set(response, SESSION, "", "; Max-Age=0");
         Ok(())
+    }
+
+    /// A login at the outside provider that has begun.
+    pub(super) fn login(&self) -> Option<&str> {
+        self.login.as_deref()
+    }
+
+    pub(super) fn remember_login(&self, sealed: &str, response: &mut Response) {
+        self.set(response, LOGIN, sealed, "");
+    }
+
+    pub(super) fn forget_login(&self, response: &mut Response) {
+        self.set(response, LOGIN, "", "; Max-Age=0");
     }
 
     /// The path keeps them from other servers of this host, such as a client's own listener.

@@ -7,11 +7,15 @@ mod authorize;
 mod browser;
 mod form;
 mod page;
+mod provider;
 mod token;
 
-use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use lakeport_identity::oauth::TOKEN_EXCHANGE;
 use serde_json::{Value, json};
 
 use crate::rest::App;
@@ -20,13 +24,15 @@ use crate::rest::discovery::{Scheme, base_url};
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/oidc/.well-known/oauth-authorization-server", get(metadata))
-        .route("/oidc/v1/token", post(token::token))
-        .route("/oidc/v1/revoke", post(token::revoke))
+        .route("/oidc/v1/token", post(token::token).fallback(token::only_post))
+        .route("/oidc/v1/revoke", post(token::revoke).fallback(token::only_post))
         .route("/oidc/v1/authorize", get(authorize::ask).post(authorize::decide))
         .route("/oidc/login", get(account::follow_link).post(account::use_link))
         .route("/oidc/account", get(account::show))
         .route("/oidc/password", post(account::choose_password))
         .route("/oidc/logout", post(account::sign_out))
+        .route(provider::START, get(provider::start))
+        .route(provider::CALLBACK, get(provider::callback))
         .route("/oidc/style.css", get(page::style))
 }
 
@@ -45,9 +51,14 @@ pub(crate) async fn metadata(
         "scopes_supported": lakeport_identity::oauth::SCOPES,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+        "grant_types_supported":
+            ["authorization_code", "client_credentials", "refresh_token", TOKEN_EXCHANGE],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "none"],
     }))
+}
+
+fn send_to(url: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, url), (CACHE_CONTROL, "no-store")]).into_response()
 }

@@ -12,10 +12,13 @@ use axum::response::{IntoResponse, Response};
 const STYLE: &str = "\
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
 main { max-width: 26rem; margin: 4rem auto; padding: 0 1rem; }
+.brand { font-weight: 600; letter-spacing: .02em; border-bottom: 1px solid #8888; }
 h1 { font-size: 1.4rem; }
 label { display: block; margin-top: 1rem; }
-input { box-sizing: border-box; width: 100%; padding: .5rem; font: inherit; }
-button { margin: 1.5rem .5rem 0 0; padding: .5rem 1rem; font: inherit; }
+input, button { font: inherit; border: 1px solid #767676; border-radius: .3rem; }
+input { box-sizing: border-box; width: 100%; padding: .5rem; }
+button { margin: 1.5rem .5rem 0 0; padding: .5rem 1rem; cursor: pointer; }
+button:first-of-type { background: #0b57d0; border-color: #0b57d0; color: #fff; }
 :focus-visible { outline: 3px solid; outline-offset: 2px; }
 [role=alert] { border-left: .3rem solid #b00020; padding-left: .8rem; }
 ";
@@ -83,6 +86,10 @@ impl Page {
         ))
     }
 
+    pub(super) fn link(self, label: &str, href: &str) -> Self {
+        self.markup(format_args!("<p><a href=\"{}\">{}</a></p>", Escaped(href), Escaped(label)))
+    }
+
     pub(super) fn leads_to(mut self, origin: String) -> Self {
         self.leads_to = Some(origin);
         self
@@ -114,7 +121,7 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{title} – Lakeport</title>\
              <link rel=\"stylesheet\" href=\"/oidc/style.css\"></head>\
-             <body><main><h1>{title}</h1>{body}</main></body></html>",
+             <body><main><p class=\"brand\">Lakeport</p><h1>{title}</h1>{body}</main></body></html>",
             title = self.title,
             body = self.body,
         );

@@ -1,28 +1,39 @@
 //! The token endpoint and the revocation endpoint: JSON in RFC 6749's form.
 
-use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lakeport_identity::oauth::{Client, Code, Error, OAuth, Tokens};
+use lakeport_identity::oauth::{Client, Code, Error, Exchange, OAuth, TOKEN_EXCHANGE, Tokens};
 use serde_json::{Value, json};
 
-use super::form::{Form, invalid};
+use super::form::{Form, Posted, invalid};
 use crate::rest::App;
 
-pub(super) async fn token(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    match exchange(&app.control.oauth, &headers, &body).await {
+pub(super) async fn token(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Posted(form): Posted,
+) -> Response {
+    match exchange(&app.control.oauth, &headers, form).await {
         Ok(tokens) => answer(StatusCode::OK, &wire(&tokens)),
         Err(error) => refusal(&error),
     }
 }
 
-async fn exchange(oauth: &OAuth, headers: &HeaderMap, body: &[u8]) -> Result<Tokens, Error> {
-    let form = Form::of_body(headers, body)?;
+async fn exchange(
+    oauth: &OAuth,
+    headers: &HeaderMap,
+    form: Result<Form, Error>,
+) -> Result<Tokens, Error> {
+    let form = form?;
     let grant_type = form.required("grant_type")?;
+    refuse_narrowing(&form)?;
+    if grant_type == TOKEN_EXCHANGE {
+        return exchange_token(oauth, headers, &form).await;
+    }
     let client = authenticate(oauth, headers, &form).await?;
     match grant_type {
         "client_credentials" => oauth.client_credentials(&client, form.get("scope")),
@@ -35,10 +46,46 @@ async fn exchange(oauth: &OAuth, headers: &HeaderMap, body: &[u8]) -> Result<Tok
             Code::UnsupportedGrantType,
             format!(
                 "grant_type: \"{other}\" is not one of: authorization_code, client_credentials, \
-                 refresh_token"
+                 refresh_token, {TOKEN_EXCHANGE}"
             ),
         )),
     }
+}
+
+/// Who asks for a token of fewer rights does not get one of all.
+fn refuse_narrowing(form: &Form) -> Result<(), Error> {
+    if form.get("authorization_details").is_some() {
+        return Err(Error::refused(
+            Code::InvalidAuthorizationDetails,
+            "authorization_details: they are not supported; leave them out",
+        ));
+    }
+    not_supported(form, "assume_group")
+}
+
+fn not_supported(form: &Form, parameter: &str) -> Result<(), Error> {
+    match form.get(parameter) {
+        None => Ok(()),
+        Some(_) => Err(invalid(format!("{parameter}: it is not supported; leave it out"))),
+    }
+}
+
+/// The token to be exchanged is all that proves who asks.
+async fn exchange_token(oauth: &OAuth, headers: &HeaderMap, form: &Form) -> Result<Tokens, Error> {
+    if headers.contains_key(AUTHORIZATION) || form.get("client_secret").is_some() {
+        return Err(invalid("client_secret: a token is exchanged without one; leave it out"));
+    }
+    for unsupported in ["actor_token", "resource", "audience"] {
+        not_supported(form, unsupported)?;
+    }
+    let exchange = Exchange {
+        client_id: form.get("client_id"),
+        subject_token: form.required("subject_token")?,
+        subject_token_type: form.required("subject_token_type")?,
+        requested_token_type: form.get("requested_token_type"),
+        scope: form.get("scope"),
+    };
+    oauth.exchange_token(&exchange).await
 }
 
 /// By HTTP Basic or in the form, never both.
@@ -87,27 +134,44 @@ fn wire(tokens: &Tokens) -> Value {
     body
 }
 
-pub(super) async fn revoke(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
-    match end(&app.control.oauth, &headers, &body).await {
+pub(super) async fn revoke(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Posted(form): Posted,
+) -> Response {
+    let ended = end(&app.control.oauth, &headers, form).await;
+    if ended.is_ok() {
+        app.control.rights_changed().await;
+    }
+    match ended {
         Ok(()) => answer(StatusCode::OK, &json!({})),
         Err(error) => refusal(&error),
     }
 }
 
-async fn end(oauth: &OAuth, headers: &HeaderMap, body: &[u8]) -> Result<(), Error> {
-    let form = Form::of_body(headers, body)?;
+async fn end(oauth: &OAuth, headers: &HeaderMap, form: Result<Form, Error>) -> Result<(), Error> {
+    let form = form?;
     let client = authenticate(oauth, headers, &form).await?;
     oauth.revoke(&client, form.required("token")?).await
+}
+
+/// A GET puts secrets into logs.
+pub(super) async fn only_post() -> Response {
+    let body = json!({ "error": "invalid_request", "error_description": "Use POST." });
+    let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, &body);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 fn refusal(error: &Error) -> Response {
     let status = match error.code() {
         Code::InvalidClient => StatusCode::UNAUTHORIZED,
         Code::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     };
     let description = match error {
-        Error::Refused { description, .. } => description.clone(),
+        Error::Refused { description, .. } | Error::Unavailable(description) => description.clone(),
         Error::Failed(source) => {
             tracing::error!(error = %source, "a token request failed");
             String::from("The server could not answer; its log says why.")

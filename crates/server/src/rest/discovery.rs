@@ -33,6 +33,8 @@ pub(crate) async fn host_metadata(
         "oidc_endpoint": format!("{}/oidc", base_url(scheme, &headers)),
         "account_id": app.account_id,
         "workspace_id": app.workspace_id,
+        // For whom workloads should have their tokens made out.
+        "token_federation_default_oidc_audiences": [app.account_id],
     }))
 }
 

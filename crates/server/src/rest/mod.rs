@@ -11,6 +11,7 @@ mod database_catalogs;
 mod database_tables;
 pub(crate) mod discovery;
 mod error;
+mod federation_policies;
 mod instances;
 mod login_links;
 mod metrics;
@@ -73,6 +74,7 @@ pub(crate) fn router(app: App, mcp: &Mcp, scheme: &'static str) -> Router {
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(service_secrets::routes())
+        .merge(federation_policies::routes())
         .merge(login_links::routes())
         .merge(signing_keys::routes())
         .merge(metrics::routes())

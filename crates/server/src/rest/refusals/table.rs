@@ -102,6 +102,13 @@ pub(super) const ROUTES: &[(&str, &str, &str, Asks)] = &[
     ("GET", "/api/2.0/pipelines/@p/updates/00000000-0000-0000-0000-000000000000", "", Use),
     ("GET", "/api/2.0/pipelines/@p/events", "", Use),
     ("POST", "/api/2.0/pipelines/@p/stop", "", Manage),
+    ("GET", "/api/2.0/lakeport/pipelines/@p", "", Use),
+    ("POST", "/api/2.0/lakeport/pipelines/@p/pause", "", Manage),
+    ("POST", "/api/2.0/lakeport/pipelines/@p/resume", "", Manage),
+    ("PUT", "/api/2.0/lakeport/pipelines/@p/schedule", r#"{"cron": "@daily"}"#, Manage),
+    ("DELETE", "/api/2.0/lakeport/pipelines/@p/schedule", "", Manage),
+    ("GET", "/api/2.0/lakeport/synced_tables/@c.s.t/settings", "", Use),
+    ("PATCH", "/api/2.0/lakeport/synced_tables/@c.s.t/settings", "{}", Manage),
     ("GET", "/api/2.0/permissions/database-instances/@i", "", Use),
     ("PUT", "/api/2.0/permissions/database-instances/@i", r#"{"access_control_list": []}"#, Manage),
     (
