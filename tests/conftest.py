@@ -25,8 +25,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 RUNNING: list[Server] = []
 
 
-def served() -> Iterator[Server]:
-    running = Server()
+def served(*flags: str) -> Iterator[Server]:
+    running = Server(*flags)
     RUNNING.append(running)
     try:
         yield running.start()
@@ -55,6 +55,12 @@ def server() -> Iterator[Server]:
 def own_server() -> Iterator[Server]:
     """A server for one test, which may do with it what it likes."""
     yield from served()
+
+
+@pytest.fixture(scope="session")
+def apps_server() -> Iterator[Server]:
+    """A server for tests of apps: tokens live as briefly as possible, and apps may use `public`."""
+    yield from served("--token-lifetime", "10s", "--app-public-schema")
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_life_through_the_sdk(workspace: WorkspaceClient, instance: dict[str, An
         name, "description,resources", app=App(name=name, description="nothing")
     ).result()
     assert finished.status.state.value == "SUCCEEDED"
-    assert (finished.description, finished.resources) == ("nothing", None)
+    assert (finished.description, finished.resources) == ("nothing", [])
     assert name in [a.name for a in workspace.apps.list()]
 
     workspace.apps.delete(name)
@@ -155,7 +155,7 @@ def test_what_is_wrong_is_named_and_nothing_is_made(api: Api, instance: dict[str
     refusal = api.refused(404, "POST", APPS, {"name": "bad-app", "resources": [resource("nope")]})
     assert "nope" in refusal.message and "not found" in refusal.message
     job = {"name": "x", "job": {"id": "1", "permission": "CAN_VIEW"}}
-    refusal = api.refused(501, "POST", APPS, {"name": "bad-app", "resources": [job]})
+    refusal = api.refused(400, "POST", APPS, {"name": "bad-app", "resources": [job]})
     assert refusal.message.startswith("resources[0].job: ")
     api.refused(404, "GET", f"{APPS}/bad-app")
     assert not api.ok(
@@ -267,17 +267,15 @@ def test_what_cannot_be_done_now_is_done_later(api: Api, own_instance: dict[str,
     assert count == 0
 
 
-def test_public_schema_by_setting() -> None:
-    server = Server("--app-public-schema")
-    try:
-        api = Api(server.start().http, server.token)
-        api.create_instance("i")
-        host = api.wait_for_state("i", "AVAILABLE")["read_write_dns"]
-        with an_app(api, resource("i")) as app:
-            with login_of(api, app, host).connect() as session:
-                session.execute("CREATE TABLE public.of_an_app (id int)")
-    finally:
-        server.close()
+def test_public_schema_by_setting(apps_server: Server) -> None:
+    api = Api(apps_server.http, apps_server.token)
+    name = unique("i")
+    api.create_instance(name)
+    host = api.wait_for_state(name, "AVAILABLE")["read_write_dns"]
+    with an_app(api, resource(name)) as app:
+        with login_of(api, app, host).connect() as session:
+            session.execute("CREATE TABLE public.of_an_app (id int)")
+    api.delete_instance(name)
 
 
 # --- Who may --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """`lakeport apps run`: real apps in four frameworks, and what goes wrong with apps."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -27,9 +28,12 @@ SOURCES = Path(__file__).with_name("apps")
 FRAMEWORKS = ["flask", "fastapi", "streamlit", "node"]
 
 
-def cli(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+def cli(
+    server: Server, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [binary(), *arguments],
+        cwd=cwd,
         env=clean_environment() | {"DATABRICKS_CONFIG_FILE": str(server.config_file)},
         capture_output=True,
         text=True,
@@ -38,16 +42,6 @@ def cli(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 # --- Four frameworks ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def brief_server() -> Iterator[Server]:
-    """Its tokens live as briefly as possible."""
-    server = Server("--token-lifetime", "10s")
-    try:
-        yield server.start()
-    finally:
-        server.close()
 
 
 def visit(runner: Runner) -> dict[str, Any]:
@@ -73,10 +67,11 @@ def visit(runner: Runner) -> dict[str, Any]:
         raise AssertionError(f"{error}\n{runner.text}") from error
 
 
-def test_apps_of_four_frameworks(brief_server: Server, tmp_path: Path) -> None:
-    api = Api(brief_server.http, brief_server.token)
-    api.create_instance("shop")
-    instance = api.wait_for_state("shop", "AVAILABLE")
+def test_apps_of_four_frameworks(apps_server: Server, tmp_path: Path) -> None:
+    api = Api(apps_server.http, apps_server.token)
+    shop = unique("shop")
+    api.create_instance(shop)
+    instance = api.wait_for_state(shop, "AVAILABLE")
     runners = {}
     try:
         for framework in FRAMEWORKS:
@@ -85,13 +80,13 @@ def test_apps_of_four_frameworks(brief_server: Server, tmp_path: Path) -> None:
             api.ok("POST", APPS, {"name": name})
             # The line of the quick reference.
             added = cli(
-                brief_server,
+                apps_server,
                 *("apps", "add-resource", name, "--resource-type", "database"),
-                *("--resource-name", "lakebase", "--database-instance", "shop"),
+                *("--resource-name", "lakebase", "--database-instance", shop),
             )
             assert added.returncode == 0, added.stderr
             runners[framework] = Runner.of_app(
-                brief_server, tmp_path / f"{name}.log", name, "--source", str(source), venv="apps"
+                apps_server, tmp_path / f"{name}.log", name, "--source", str(source), venv="apps"
             )
         for framework, runner in runners.items():
             app = api.ok("GET", f"{APPS}/{runner.name}")
@@ -102,8 +97,8 @@ def test_apps_of_four_frameworks(brief_server: Server, tmp_path: Path) -> None:
                 "visits": 1,
             }
         live_through_the_expiry_of_tokens(api, instance, runners)
-        live_through_a_restart(api, runners)
-        live_through_a_redeployment(brief_server, runners, tmp_path)
+        live_through_a_restart(api, shop, runners)
+        live_through_a_redeployment(apps_server, runners, tmp_path)
     finally:
         for runner in runners.values():
             runner.close()
@@ -127,12 +122,12 @@ def live_through_the_expiry_of_tokens(
         assert visit(runner)["visits"] >= 2, framework
 
 
-def live_through_a_restart(api: Api, runners: dict[str, Runner]) -> None:
+def live_through_a_restart(api: Api, shop: str, runners: dict[str, Runner]) -> None:
     """Every session ends; new ones need tokens that are younger than the expired ones."""
-    path = "/api/2.0/database/instances/shop"
+    path = f"/api/2.0/database/instances/{shop}"
     for stopped, state in ((True, "STOPPED"), (False, "AVAILABLE")):
         api.ok("PATCH", path, {"stopped": stopped}, update_mask="stopped")
-        api.wait_for_state("shop", state)
+        api.wait_for_state(shop, state)
     for framework, runner in runners.items():
         assert visit(runner)["visits"] >= 3, framework
 
@@ -154,6 +149,33 @@ def live_through_a_redeployment(
         page = visit(runner)
         assert page["greeting"] == f"welcome from {framework}"
         assert page["visits"] >= 4, framework
+
+
+def test_guide(server: Server, api: Api, tmp_path: Path) -> None:
+    """The guide's commands in their order, and its app.yaml, for the FastAPI app."""
+    text = (REPO / "docs" / "apps.md").read_text()
+    first, then = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (manifest,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    api.create_instance("my-instance")
+    api.wait_for_state("my-instance", "AVAILABLE")
+    source = shutil.copytree(SOURCES / "fastapi", tmp_path / "my-app")
+    (source / "app.yaml").write_text(manifest)
+    shutil.copytree(source, tmp_path / "my-app-2")
+    *prepare, run = [line.split()[1:] for line in first.splitlines()]
+    for command in prepare:
+        assert cli(server, *command).returncode == 0, command
+    assert run[:3] == ["apps", "run", "my-app"]
+    runner = Runner(
+        server, tmp_path / "log", "my-app", *run, "--port", "0", venv="apps", cwd=tmp_path
+    )
+    try:
+        assert visit(runner)["greeting"] == "hello"
+        for line in then.splitlines():
+            done = cli(server, *line.split("#")[0].split()[1:], cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+    finally:
+        runner.close()
+    api.delete_instance("my-instance")
 
 
 # --- One small app, and what goes wrong -----------------------------------------------------------

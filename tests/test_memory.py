@@ -1,6 +1,5 @@
 """Agents' memory: Databricks' own classes, as a user and as a service principal."""
 
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ PARTS = [
     "AsyncDatabricksStore",
     "AsyncDatabricksSession",
     "LongRunningAgentServer",
+    "guide",
 ]
 
 
@@ -66,23 +66,6 @@ def service_principal(api: Api, instance: str) -> Iterator[dict[str, str]]:
     api.ok("DELETE", f"/api/2.0/apps/{name}")
 
 
-def test_guide(server: Server, api: Api) -> None:
-    guide = (REPO / "docs" / "memory.md").read_text()
-    (code,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
-    api.create_instance("my-instance")
-    api.wait_for_state("my-instance", "AVAILABLE")
-    done = subprocess.run(
-        [PYTHON, "-c", code],
-        env=clean_environment() | {"DATABRICKS_CONFIG_FILE": str(server.config_file)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    api.delete_instance("my-instance")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "loves spicy noodles\n"
-
-
 def test_memory(agent: Agent) -> None:
     done = subprocess.run(
         [PYTHON, SCRIPT, agent.instance, agent.schema],
@@ -94,4 +77,5 @@ def test_memory(agent: Agent) -> None:
         timeout=200,
     )
     assert done.returncode == 0, f"worked: {done.stdout}\n{done.stderr}"
-    assert done.stdout.splitlines() == PARTS
+    # The guide's savers use `public`.
+    assert done.stdout.splitlines() == (PARTS[:-1] if agent.schema else PARTS)

@@ -1,6 +1,5 @@
 """`lakeport models serve`: the identity and the token file of Model Serving."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,6 @@ resources:
     - name: shop
 {flag}
 """
-
-
-@pytest.fixture
-def brief_server() -> Iterator[Server]:
-    server = Server("--token-lifetime", "10s")
-    try:
-        yield server.start()
-    finally:
-        server.close()
 
 
 def model(tmp_path: Path, text: str) -> Path:
@@ -58,14 +48,15 @@ def answer(runner: Runner, path: str) -> dict[str, str]:
     return got.json()
 
 
-def test_a_model_is_served_as_in_model_serving(brief_server: Server, tmp_path: Path) -> None:
-    api = Api(brief_server.http, brief_server.token)
+def test_a_model_is_served_as_in_model_serving(apps_server: Server, tmp_path: Path) -> None:
+    api = Api(apps_server.http, apps_server.token)
     api.create_instance("shop")
     api.wait_for_state("shop", "AVAILABLE")
     folder = model(tmp_path, MLMODEL.format(flag="      on_behalf_of_user: true"))
     credentials = tmp_path / "credentials"
-    runner = serve(brief_server, tmp_path, folder, "--credentials-dir", str(credentials))
+    runner = serve(apps_server, tmp_path, folder, "--credentials-dir", str(credentials))
     try:
+        runner.url()
         app = api.ok("GET", "/api/2.0/apps/model-my-model")
         assert answer(runner, "/")["user"] == app["service_principal_client_id"]
         assert answer(runner, "/user")["user"] == api.user_name()
@@ -79,7 +70,7 @@ def test_a_model_is_served_as_in_model_serving(brief_server: Server, tmp_path: P
         runner.close()
     assert runner.process.returncode == 0
     # Served again, it is the same identity.
-    again = serve(brief_server, tmp_path, folder)
+    again = serve(apps_server, tmp_path, folder)
     try:
         assert answer(again, "/")["user"] == app["service_principal_client_id"]
     finally:

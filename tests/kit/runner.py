@@ -21,7 +21,15 @@ class Runner:
     def of_app(cls, server: Server, log: Path, name: str, *arguments: str, venv: str) -> "Runner":
         return cls(server, log, name, "apps", "run", name, "--port", "0", *arguments, venv=venv)
 
-    def __init__(self, server: Server, log: Path, name: str, *arguments: str, venv: str) -> None:
+    def __init__(
+        self,
+        server: Server,
+        log: Path,
+        name: str,
+        *arguments: str,
+        venv: str,
+        cwd: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         environment = clean_environment()
@@ -34,6 +42,7 @@ class Runner:
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [binary(), *arguments],
+                cwd=cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
