@@ -86,4 +86,24 @@ def test_tables_are_registered_by_path(lakeport: Cli, delta: DeltaTables) -> Non
     assert json.loads(made.stdout)["full_name"] == name
     described = json.loads(lakeport("tables", "describe", name, "-o", "json").stdout)
     assert [column["name"] for column in described["columns"]] == ["id"]
+    rows = json.loads(lakeport("tables", "preview", name, "-o", "json").stdout)
+    assert rows == {"version": 0, "row_count": 2, "rows": [{"id": "1"}, {"id": "2"}]}
+    seen = lakeport("tables", "preview", name, "--limit", "1", "-o", "text").stdout
+    assert seen == "id\n1\n\n1 of 2 rows at version 0\n"
     lakeport("tables", "register", name, str(delta.path("nowhere")), code=1)
+
+
+def test_a_postgresql_table_gets_a_three_part_name(
+    lakeport: Cli, instance: dict, catalog: str
+) -> None:
+    made = f"CREATE SCHEMA {catalog}; CREATE TABLE {catalog}.orders (id int PRIMARY KEY)"
+    psql = ["psql", instance["name"], "--psql", str(PSQL[-1]), "--", "-v", "ON_ERROR_STOP=1"]
+    lakeport(*psql, "-c", made)
+    name = f"{catalog}.{catalog}.orders"
+    where = ["--database-instance-name", instance["name"]]
+    where += ["--logical-database-name", "databricks_postgres"]
+    lakeport("database", "create-database-table", name, *where)
+    got = json.loads(lakeport("database", "get-database-table", "--name", name).stdout)
+    assert (got["name"], got["database_instance_name"]) == (name, instance["name"])
+    lakeport("database", "delete-database-table", name)
+    lakeport("database", "get-database-table", name, code=3)

@@ -30,6 +30,8 @@ ELSEWHERE = {"DATABRICKS_CONFIG_FILE": "/dev/null", "DATABRICKS_TOKEN": "secret-
         ("database update-database-instance x", "UPDATE_MASK is missing"),
         ("database update-database-instance x stopped extra", "extra"),
         ("database generate-database-credential", "neither instance_names nor claims"),
+        ("database create-database-instance-role x", "`name` is missing"),
+        ("database get-database-instance-role x", "NAME is missing"),
         ("database create-database-catalog a b", "`database_name` is missing"),
         ("instance start x --timeout soon", "20m"),
         ("instance get x --output yaml", "json"),

@@ -1,6 +1,7 @@
 """What the command line gives to other programs: variables, passwords, files, completions."""
 
 import json
+import shlex
 import signal
 import stat
 import subprocess
@@ -12,7 +13,9 @@ import pytest
 
 from kit.api import Api
 from kit.cli import Cli
+from kit.identities import principal
 from kit.names import unique
+from kit.oauth import Flow
 from kit.server import REPO, Server
 
 SIX = {"PGAPPNAME", "PGDATABASE", "PGHOST", "PGPORT", "PGSSLMODE", "PGUSER"}
@@ -174,7 +177,9 @@ def test_doctor_prints_the_grants_that_mend(lakeport: Cli, api: Api, own_instanc
 
     absent = last(code=1)
     assert "no PostgreSQL role" in absent["message"]
-    assert "databricks_create_role('app@example.com'" in absent["mend"][0]
+    assert absent["mend"] == [
+        f"lakeport database create-database-instance-role {name} {role} --identity-type USER"
+    ]
 
     sql(f'CREATE ROLE "{role}" LOGIN')
     sql("CREATE TABLE public.shop (id int)")
@@ -208,3 +213,46 @@ def test_doctor_stops_where_it_leads_no_further(
     nothing = findings(lakeport, name, code=1, DATABRICKS_CONFIG_FILE="/nowhere/at/all")
     assert [finding["step"] for finding in nothing] == ["configuration"]
     assert nothing[0]["mend"]
+
+
+def test_doctor_leads_a_newcomer_all_the_way(
+    lakeport: Cli, api: Api, server: Server, own_instance: dict
+) -> None:
+    """Each time what the doctor prints is done, by whom it says, and it leads one step further."""
+    name, user = own_instance["name"], f"{unique('p')}@example.com"
+    with principal(api, "Users", userName=user, password="correct horse battery"):
+        token = Flow(server.http).tokens(user, "correct horse battery")["access_token"]
+        newcomer = {
+            "DATABRICKS_HOST": server.http,
+            "DATABRICKS_TOKEN": token,
+            "LAKEPORT_CA_FILE": str(server.ca_file),
+        }
+
+        def last(code: int) -> dict:
+            return findings(lakeport, name, code=code, **newcomer)[-1]
+
+        unseen = last(code=1)
+        assert unseen["step"] == "instance" and "CAN_USE" in unseen["mend"][0]
+        entry = {"user_name": user, "permission_level": "CAN_USE"}
+        path = f"/api/2.0/permissions/database-instances/{name}"
+        api.ok("PATCH", path, {"access_control_list": [entry]})
+
+        no_role = last(code=1)
+        assert no_role["step"] == "login" and "does not exist" in no_role["message"]
+        lakeport(*shlex.split(no_role["mend"][0])[1:], **newcomer)
+
+        no_right = last(code=1)
+        assert "CREATE on schema public" in no_right["message"]
+        lakeport("psql", name, "--", "-v", "ON_ERROR_STOP=1", "-c", no_right["mend"][0])
+        assert last(code=0)["ok"]
+        lakeport("psql", name, "--", "-c", "CREATE TABLE public.mine (id int)", **newcomer)
+
+        roles = json.loads(lakeport("database", "list-database-instance-roles", name).stdout)
+        assert user in [role["name"] for role in roles]
+        lakeport("database", "get-database-instance-role", name, user)
+        delete = ["database", "delete-database-instance-role", "--instance-name", name, user]
+        owner = lakeport(*delete, code=1)
+        assert "own" in owner.stderr
+        lakeport(*delete, "--reassign-owned-to", "admin@lakeport.local")
+        lakeport(*delete, code=3)
+        lakeport(*delete, "--allow-missing")

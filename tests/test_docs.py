@@ -31,6 +31,10 @@ def test_python_of_the_readme_and_of_connecting(server: Server, api: Api) -> Non
     # The same instance, as a reader would go on.
     second, *_ = snippets("docs/connecting.md", "python")
     assert run_python(server, second + "print(connection.info.dbname)") == "databricks_postgres\n"
+    # And its databases in Unity Catalog, of which this one has no tables yet.
+    (third,) = snippets("docs/unity-catalog.md", "python")
+    shown = run_python(server, third + "print(w.catalogs.get('shop').provisioning_info.state)")
+    assert shown == "ProvisioningInfoState.ACTIVE\n"
     api.delete_instance("my-instance")
 
 
@@ -50,3 +54,14 @@ def test_every_flag_of_the_server_is_documented() -> None:
     common = {"--help", "--profile", "--host", "--output", "--quiet", "--verbose", "--version"}
     for flag in set(re.findall(r"--[a-z-]+", help_text)) - common:
         assert flag in documented, flag
+
+
+def test_commands_of_synced_tables_are_there() -> None:
+    text = "".join(snippets("docs/synced-tables.md", "sh")).replace("\\\n", "")
+    lines = [line for line in text.splitlines() if line.startswith("lakeport sync")]
+    assert len(lines) > 5
+    for line in lines:
+        command = [str(binary()), "sync", line.split()[2], "--help"]
+        help_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for flag in re.findall(r"--[a-z-]+", line):
+            assert flag in help_text, line

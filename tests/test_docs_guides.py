@@ -13,7 +13,7 @@ import requests
 from kit.api import Api
 from kit.cli import Cli
 from kit.identities import principal
-from kit.server import REPO, Server, binary, clean_environment
+from kit.server import REPO, Server, clean_environment
 from kit.waiting import eventually
 from test_docs import run_python, snippets
 from test_python_package import POSTGRES, PYTHON, environment_of, run, site
@@ -155,7 +155,7 @@ def two_sides(server: Server, own_server: Server, tmp_path: Path) -> Cli:
         f"[local]\nhost = {own_server.http}\ntoken = {own_server.token}\n"
         f"lakeport_ca_file = {own_server.ca_file}\n"
     )
-    return Cli(config, PATH=f"{POSTGRES}:{binary().resolve().parent}:{os.environ['PATH']}")
+    return Cli(config, PATH=f"{POSTGRES}:{os.environ['PATH']}")
 
 
 def test_moving_there_and_back(two_sides: Cli, tmp_path: Path) -> None:
@@ -165,11 +165,10 @@ def test_moving_there_and_back(two_sides: Cli, tmp_path: Path) -> None:
     two_sides("--profile", "workspace", "psql", "shop", "--", "-c", sql)
     sides = f"cd {tmp_path}; set -eo pipefail; app=admin@lakeport.local\n"
     there = "\n".join([sides, instance, copy, rights, check])
-    script = f"export PATH={POSTGRES}:$PATH\n{there}"
-    assert two_sides.shell(script).stdout.splitlines()[-2:] == ["2", "2"]
+    assert two_sides.shell(there).stdout.splitlines()[-2:] == ["2", "2"]
 
     two_sides("--profile", "local", "psql", "shop", "--", "-c", "insert into orders values (3)")
     two_sides("--profile", "workspace", "instance", "delete", "shop")
-    back = script.replace("from=workspace to=local", "from=local to=workspace")
+    back = there.replace("from=workspace to=local", "from=local to=workspace")
     assert two_sides.shell(back).stdout.splitlines()[-2:] == ["3", "3"]
     two_sides("--profile", "workspace", "instance", "delete", "shop")

@@ -1,5 +1,6 @@
 """The endpoint /mcp: who gets in, as whom, and that both generations of clients are served."""
 
+import json
 import subprocess
 from typing import Any
 
@@ -150,13 +151,23 @@ def test_there_are_no_sessions(server: Server) -> None:
 
 
 def test_calls_are_audited_without_their_arguments(
-    server: Server, mcp: HttpMcp, instance: dict[str, Any]
+    server: Server, mcp: HttpMcp, api: Api, instance: dict[str, Any]
 ) -> None:
-    mcp.call("lakebase_query", instance_name=instance["name"], query="SELECT 'secret-in-a-query'")
-    log = server.log.read_text()
-    line = [line for line in log.splitlines() if "mcp call" in line][-1]
-    assert 'tool="lakebase_query"' in line and "admin@lakeport.local" in line
-    assert "secret-in-a-query" not in log and server.token not in log
+    where = {"instance_name": instance["name"]}
+    mcp.call("lakebase_query", **where, query="SELECT 'secret-in-a-query'")
+    mcp.fails("lakebase_query", **where, query="SELECT 1/0")
+    audit = (server.data_dir / "audit.log").read_text()
+    lines = [json.loads(line) for line in audit.splitlines()]
+    calls = [line for line in lines if line["event"] == "tool_call"][-2:]
+    assert [call["outcome"] for call in calls] == ["done", "22012"]
+    assert {call["tool"] for call in calls} == {"lakebase_query"}
+    assert {call["subject"] for call in calls} == {api.user_name()}
+    posts = [line for line in lines if line["event"] == "request" and line["path"] == "/mcp"]
+    assert posts[-1]["subject"] == api.user_name()
+    logins = [line for line in lines if line["event"] == "login"]
+    assert logins[-1]["application"] == "lakeport-mcp"
+    for log in (audit, server.log.read_text()):
+        assert "secret-in-a-query" not in log and server.token not in log
 
 
 # --- Official clients ------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.cli import bin_directory
 from kit.server import REPO, binary, clean_environment
 
 PYTHON = REPO / "target/venv/package/bin/python"
@@ -96,8 +97,8 @@ def test_pure_wheel_finds_the_program(site: Path, tmp_path: Path) -> None:
     scripts = tmp_path / "scripts"
     scripts.mkdir()
     shutil.copy(site / "bin" / "lakeport", scripts)
-    on_path = environment_of(tmp_path / "site", PATH=f"{scripts}:{binary().resolve().parent}")
-    assert run(find, on_path).strip() == str(binary().resolve())
+    on_path = environment_of(tmp_path / "site", PATH=f"{scripts}:{bin_directory()}")
+    assert run(find, on_path).strip() == f"{bin_directory()}/lakeport"
     alone = environment_of(tmp_path / "site", PATH=f"{scripts}:/nowhere")
     main = [PYTHON, "-c", "import lakeport.binary as b; b.main()"]
     done = subprocess.run(main, env=alone, capture_output=True, text=True, timeout=60)

@@ -7,60 +7,15 @@ from collections.abc import Callable
 
 import pyarrow
 import pytest
-from deltalake import DeltaTable
 
 from kit.api import INSTANCES, SYNCED_TABLES, Api
 from kit.delta import DeltaTables
 from kit.login import Login
 from kit.names import unique
 from kit.server import Server, binary, clean_environment
+from kit.source import FEED, Source, products, served
 from kit.synced import ONLINE, SyncedTable, body_of, make_schema, register
 from kit.waiting import eventually
-
-FEED = {"delta.enableChangeDataFeed": "true"}
-
-
-def products(ids: list[int], name: str = "first") -> pyarrow.Table:
-    """Products in the shape of the examples: a key, a name and a price."""
-    return pyarrow.table(
-        {
-            "product_id": pyarrow.array(ids, pyarrow.int64()),
-            "name": [name] * len(ids),
-            "price": pyarrow.array([10 * i for i in ids], pyarrow.int64()),
-        }
-    )
-
-
-class Source:
-    """A Delta table with a change data feed, and what it holds."""
-
-    def __init__(self, delta: DeltaTables, rows: pyarrow.Table, **options: object) -> None:
-        self.delta, self.location = delta, delta.write("products", rows, **options)
-
-    @property
-    def table(self) -> DeltaTable:
-        return DeltaTable(str(self.delta.path("products")))
-
-    def append(self, rows: pyarrow.Table, **options: object) -> None:
-        self.delta.write("products", rows, mode="append", **options)
-
-    def merge(self, rows: pyarrow.Table) -> None:
-        merge = self.table.merge(rows, "t.product_id = s.product_id", "s", "t")
-        merge.when_matched_update_all().when_not_matched_insert_all().execute()
-
-    @property
-    def version(self) -> int:
-        return self.table.version()
-
-    def rows(self) -> list[tuple]:
-        held = self.table.to_pyarrow_table().sort_by("product_id").to_pylist()
-        return [tuple(row.values()) for row in held]
-
-
-def served(login: Login, relation: str) -> list[tuple]:
-    with login.connect() as connection:
-        return connection.execute(f"SELECT * FROM {relation} ORDER BY product_id").fetchall()
-
 
 @pytest.fixture
 def source(delta: DeltaTables) -> Source:

@@ -19,6 +19,10 @@ class Plan:
     connection_seconds: int = 3
     snapshot_rounds: int = 5
     snapshot_rows: int = 1_000_000
+    catalog_tables: int = 10_000
+    change_rounds: int = 5
+    commits: int = 30
+    commit_rows: int = 1_000
     idle_seconds: int = 10
 
 
@@ -32,6 +36,9 @@ QUICK = Plan(
     connection_seconds=2,
     snapshot_rounds=2,
     snapshot_rows=50_000,
+    catalog_tables=200,
+    change_rounds=2,
+    commits=4,
     idle_seconds=2,
 )
 

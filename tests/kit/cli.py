@@ -1,16 +1,29 @@
 """Runs the command line as people and scripts do."""
 
+import atexit
 import fcntl
+import functools
 import os
 import pty
 import select
+import shutil
 import struct
 import subprocess
+import tempfile
 import termios
 from pathlib import Path
 from typing import Any
 
 from kit.server import binary, clean_environment
+
+
+@functools.cache
+def bin_directory() -> str:
+    """A folder for PATH with the binary under the name that people type."""
+    folder = tempfile.mkdtemp(prefix="lakeport-bin-")
+    atexit.register(shutil.rmtree, folder)
+    os.symlink(binary().resolve(), f"{folder}/lakeport")
+    return folder
 
 
 class Cli:
@@ -45,7 +58,7 @@ class Cli:
 
     def shell(self, script: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """A script for bash, with the binary on its PATH."""
-        path = f"{binary().resolve().parent}:{os.environ['PATH']}"
+        path = f"{bin_directory()}:{self.environment['PATH']}"
         done = subprocess.run(
             ["bash", "-c", script],
             env=self.environment | {"PATH": path},

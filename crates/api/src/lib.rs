@@ -14,6 +14,7 @@ pub mod permission;
 pub mod pipeline;
 pub mod role;
 pub mod scim;
+pub mod sync_pipeline;
 pub mod synced_table;
 pub mod unity;
 pub mod unity_grants;
@@ -29,7 +30,8 @@ pub use instance::{
 pub use role::{
     DatabaseInstanceRole, DatabaseInstanceRoleList, IdentityType, MembershipRole, RoleAttributes,
 };
+pub use sync_pipeline::{SyncPipeline, SyncSchedule, SyncSettings};
 pub use synced_table::{
     NewPipelineSpec, SyncedDatabaseTable, SyncedDatabaseTableList, SyncedTableSpec,
-    SyncedTableState, SyncedTableStatus,
+    SyncedTableState, SyncedTableStatus, TypeOverride,
 };

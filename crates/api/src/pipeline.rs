@@ -1,4 +1,4 @@
-//! Pipelines, of which each synced table has one: `/api/2.0/pipelines`.
+//! Pipelines, of which each synced table has one, alone or with others: `/api/2.0/pipelines`.
 
 use serde::{Deserialize, Serialize};
 

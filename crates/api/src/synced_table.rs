@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::sync_pipeline::SyncSettings;
+
 /// A PostgreSQL table that is kept equal to a Delta table. `name` has three parts; schema and table are
 /// those of PostgreSQL.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct SyncedTableSpec {
     pub create_database_objects_if_missing: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing_pipeline_id: Option<String>,
+    /// An extension: settings from the first run on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lakeport: Option<SyncSettings>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_pipeline_spec: Option<NewPipelineSpec>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +57,7 @@ pub struct SyncedTableSpec {
 #[serde(default)]
 pub struct TypeOverride {
     pub column_name: String,
+    /// `PG_SPECIFIC_TYPE_VARCHAR`, `PG_SPECIFIC_TYPE_VECTOR` or `PG_SPECIFIC_TYPE_HALFVEC`.
     pub pg_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<i64>,

@@ -19,7 +19,8 @@ pub(crate) fn init(verbose: u8) {
 /// The server's log, to stderr: ours at `info`, that of libraries where something is wrong.
 #[cfg(feature = "server")]
 pub(crate) fn server(filter: Option<&str>) -> Result<(), crate::failure::Failure> {
-    const DEFAULT: &str = "warn,audit=info,deadpool=error,lakeport_server=info,lakeport_control=info,lakeport_gateway=info";
+    const DEFAULT: &str =
+        "warn,deadpool=error,lakeport_server=info,lakeport_control=info,lakeport_gateway=info";
     let text = filter.unwrap_or(DEFAULT);
     let filter = EnvFilter::try_new(text).map_err(|error| {
         crate::failure::Failure::usage(format!("log_filter \"{text}\": {error}"))

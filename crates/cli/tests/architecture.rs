@@ -75,7 +75,7 @@ fn heavy_and_foreign_things_stay_where_they_belong() {
         ("axum", &["server"][..]),
         ("delta_kernel", &["sync"]),
         ("delta_kernel_default_engine", &["sync"]),
-        ("reqwest", &["client", "server"]),
+        ("reqwest", &["catalog", "client", "server"]),
         ("clap", &["cli"]),
         ("rmcp", &["mcp"]),
         ("rcgen", &["identity"]),

@@ -6,15 +6,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, Response, StatusCode, redirect};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use url::{Host, Url};
 
-use crate::auth::{Bearer, LoginCache};
+use crate::auth::{self, Bearer, LoginCache};
 use crate::live_token::Minted;
 use crate::{Credentials, Document, Error, Profile, Result, Token, answer, tls};
 
@@ -33,12 +33,6 @@ pub struct Client {
     http: reqwest::Client,
     bearer: Bearer,
     profile: Profile,
-}
-
-#[derive(Deserialize)]
-struct MachineToken {
-    access_token: String,
-    expires_in: u64,
 }
 
 /// A call before it is sent.
@@ -169,26 +163,8 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn machine_token(&self, id: &str, secret: &Token) -> Result<(Token, Duration)> {
-        let call = Call {
-            operation: String::from("get an access token"),
-            method: Method::POST,
-            path: vec!["oidc", "v1", "token"],
-            query: Vec::new(),
-            body: None,
-        };
-        let response = self
-            .http
-            .post(self.url(&call)?)
-            .basic_auth(id, Some(secret.expose()))
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body("grant_type=client_credentials&scope=all-apis")
-            .send()
-            .await
-            .map_err(|source| self.unreachable(&call, source))?;
-        let answer = answer::read(&call.operation, response).await?;
-        let granted = MachineToken::deserialize(&answer)
-            .map_err(|source| Error::Decode { operation: call.operation, source })?;
-        Ok((Token::new(granted.access_token), Duration::from_secs(granted.expires_in)))
+        let minted = auth::machine(&self.http, &self.profile.host, id, secret).await?;
+        Ok((minted.token, minted.lives))
     }
 
     /// Segments are percent-encoded one by one. An empty or dotted one would change which object the

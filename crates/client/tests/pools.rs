@@ -1,5 +1,7 @@
 //! The pools against a real server: `$LAKEPORT_BIN`, or the one that `cargo build` has made.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -155,8 +157,10 @@ async fn conflicts_are_answered_by_another_try(endpoint: &Endpoint) {
             .await
         }
     };
-    let (a, b, c) = tokio::join!(add(), add(), add());
-    (a.unwrap(), b.unwrap(), c.unwrap());
+    let done = tokio::join!(add(), add(), add());
+    for added in [done.0, done.1, done.2] {
+        added.unwrap();
+    }
     let numbers = setup.query("SELECT n FROM seen ORDER BY n", &[]).await.unwrap();
     assert_eq!(numbers.iter().map(|row| row.get::<_, i32>(0)).collect::<Vec<_>>(), [0, 1, 2]);
 }
@@ -170,5 +174,5 @@ async fn stopped_instance_says_so(client: &Client, endpoint: &Endpoint) {
     assert_eq!(error.code().unwrap().code(), "57P03", "{error:?}");
     let pool = pool::deadpool::builder(endpoint, &database()).max_size(1).build().unwrap();
     let refused = pool.get().await.err().unwrap();
-    assert!(!retry::is_safe("57P01") && refused.to_string().contains("db error"), "{refused}");
+    assert!(matches!(refused, deadpool_postgres::PoolError::Backend(_)), "{refused:?}");
 }

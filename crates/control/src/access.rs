@@ -4,7 +4,7 @@
 //! and nowhere else. What a caller may not see is answered like what does not exist.
 
 use lakeport_api::IdentityType;
-use lakeport_store::{App, Instance, Principal, PrincipalKind, Subject, SyncedTable};
+use lakeport_store::{App, Instance, Principal, PrincipalKind, Subject};
 use uuid::Uuid;
 
 use crate::{Control, Error, Result};
@@ -158,9 +158,13 @@ impl Control {
     ) -> Result<()> {
         let hidden = || Error::not_found("synced table", name);
         let table = self.store.synced_table(name).await?.ok_or_else(hidden)?;
-        self.authorize_table(caller, &table, needed, hidden).await
+        let instance = self.store.instance(table.instance_uid).await?.ok_or_else(hidden)?;
+        let needed = as_creator(caller, &table.creator, needed);
+        self.require(caller, &instance, needed, hidden).await
     }
 
+    /// As for a registered database: who has made a pipeline may do with it what those who share it let
+    /// be done with their tables.
     pub async fn authorize_pipeline(
         &self,
         caller: &Principal,
@@ -169,19 +173,9 @@ impl Control {
     ) -> Result<()> {
         let hidden = || Error::not_found("pipeline", id);
         let uuid = Uuid::parse_str(id).map_err(|_| hidden())?;
-        let table = self.store.synced_table_by_pipeline(uuid).await?.ok_or_else(hidden)?;
-        self.authorize_table(caller, &table, needed, hidden).await
-    }
-
-    async fn authorize_table(
-        &self,
-        caller: &Principal,
-        table: &SyncedTable,
-        needed: Capability,
-        hidden: impl Fn() -> Error,
-    ) -> Result<()> {
-        let instance = self.store.instance(table.instance_uid).await?.ok_or_else(&hidden)?;
-        let needed = as_creator(caller, &table.creator, needed);
+        let pipeline = self.store.pipeline(uuid).await?.ok_or_else(hidden)?;
+        let instance = self.store.instance(pipeline.instance_uid).await?.ok_or_else(hidden)?;
+        let needed = as_creator(caller, &pipeline.creator, needed);
         self.require(caller, &instance, needed, hidden).await
     }
 

@@ -3,6 +3,7 @@
 use lakeport_identity::CredentialError;
 use lakeport_identity::oauth::BearerError;
 use lakeport_store::Principal;
+use uuid::Uuid;
 
 use crate::{Control, Result};
 
@@ -12,6 +13,8 @@ pub enum Bearer {
     Owner {
         principal: Principal,
         token_id: String,
+        /// The personal token, or the grant or secret that an access token came of.
+        origin: Uuid,
     },
     Expired {
         seconds_ago: u64,
@@ -24,8 +27,8 @@ pub enum Bearer {
 impl Control {
     /// A personal access token or an OAuth access token.
     pub async fn bearer(&self, token: &str) -> Result<Bearer> {
-        if let Some(principal) = lakeport_identity::authenticate(&self.store, token).await? {
-            return Ok(Bearer::Owner { principal, token_id: String::from("personal") });
+        if let Some((principal, id)) = lakeport_identity::authenticate(&self.store, token).await? {
+            return Ok(Bearer::Owner { principal, token_id: id.to_string(), origin: id });
         }
         self.oauth_bearer(token).await
     }
@@ -34,7 +37,7 @@ impl Control {
     pub async fn oauth_bearer(&self, token: &str) -> Result<Bearer> {
         self.meet_signing_key(token).await?;
         match self.oauth.bearer(token).await {
-            Ok((principal, token_id)) => Ok(Bearer::Owner { principal, token_id }),
+            Ok((principal, token_id, origin)) => Ok(Bearer::Owner { principal, token_id, origin }),
             Err(BearerError::Token(CredentialError::Expired { seconds_ago })) => {
                 Ok(Bearer::Expired { seconds_ago })
             }

@@ -41,17 +41,28 @@ impl Control {
             )));
         }
         self.check_heir(&session, name, heir).await?;
-        let holdings = holdings(&session, name).await?;
+        self.drop_everywhere(instance, &session, name, heir).await?;
+        self.role_dropped(instance.uid, name);
+        Ok(())
+    }
+
+    /// `session` is one with the maintenance database.
+    pub(crate) async fn drop_everywhere(
+        &self,
+        instance: &Instance,
+        session: &Session,
+        name: &str,
+        heir: Option<&str>,
+    ) -> Result<()> {
+        let holdings = holdings(session, name).await?;
         check_owned(name, heir, &holdings)?;
         for database in holdings.keys().filter(|database| *database != MAINTENANCE_DATABASE) {
             let session = self.admin_session(instance, database).await?;
             empty(&session, name, heir).await?;
         }
         // Databases themselves, and rights on them, are everybody's: any database will do.
-        empty(&session, name, heir).await?;
-        drop_role(&session, name).await?;
-        self.role_dropped(instance.uid, name);
-        Ok(())
+        empty(session, name, heir).await?;
+        drop_role(session, name).await
     }
 
     /// Leaves nothing of the role in one database, and none of its rights on databases.

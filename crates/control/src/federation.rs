@@ -4,7 +4,7 @@ use lakeport_api::federation::{FederationPolicy as Wire, OidcFederationPolicy};
 use lakeport_store::{FederationPolicy, FederationSpec, Principal, PrincipalKind};
 use uuid::Uuid;
 
-use crate::principals::require_admin;
+use crate::access::require_admin;
 use crate::{Control, Error, Result};
 
 /// As the service has it.

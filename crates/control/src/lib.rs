@@ -16,6 +16,7 @@ mod identities;
 mod instance_roles;
 mod instance_spec;
 mod instances;
+mod limited_credentials;
 mod naming;
 mod outside_logins;
 mod page;
@@ -28,11 +29,15 @@ mod read_only;
 mod ready;
 pub mod reconcile;
 mod roles;
+mod schedule;
 mod sessions;
 mod signing_keys;
 mod subjects;
 pub mod supervisor;
 mod sync_runner;
+mod sync_settings;
+mod sync_slots;
+mod synced_table_spec;
 mod synced_table_wire;
 mod synced_tables;
 mod target;
@@ -55,6 +60,7 @@ pub use apps::settle_apps;
 pub use bearer::Bearer;
 pub use error::{Error, Kind};
 pub use identities::PublishedIdentities;
+pub use limited_credentials::Readers;
 pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use principals::PrincipalDraft;
@@ -63,8 +69,10 @@ pub use ready::Ready;
 pub use sessions::{OpenSession, SessionsOnRevoke};
 pub use subjects::{Standing, Subjects};
 pub use sync_runner::{
-    ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, SyncRun, SyncRunner,
+    ColumnInspection, Inspection, NullCharacters, PgType, RunError, RunKind, RunMode, RunOutcome,
+    RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
 };
+pub use sync_slots::SyncSlots;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -94,8 +102,10 @@ pub struct Control {
     pub progress: Progress,
     pub ready: Ready,
     pub subjects: Subjects,
+    pub sync_slots: SyncSlots,
     pub published: PublishedIdentities,
     pub sessions_on_revoke: SessionsOnRevoke,
+    pub readers: Readers,
     /// Wakes the reconcilers when a spec has changed; they look around by themselves too.
     pub wake: Notify,
 }

@@ -39,6 +39,6 @@ pub trait Naming: Send + Sync {
     /// Who has sessions open, each once.
     fn open_sessions(&self) -> Vec<OpenSession>;
 
-    /// Ends the sessions of one principal as one role on one instance.
+    /// Ends the sessions of one principal as one role on one instance, by one token.
     fn end_sessions(&self, of: &OpenSession);
 }

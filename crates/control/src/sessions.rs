@@ -4,6 +4,7 @@
 
 use uuid::Uuid;
 
+use crate::limited_credentials::is_reader;
 use crate::{Control, Result};
 
 /// What happens to open sessions when the right to log in is taken away. New logins are refused either
@@ -23,6 +24,9 @@ pub struct OpenSession {
     pub instance: Uuid,
     pub subject: String,
     pub role: String,
+    pub token_id: String,
+    /// What the token came of and ends with.
+    pub origin: Option<Uuid>,
 }
 
 impl Control {
@@ -41,14 +45,16 @@ impl Control {
     }
 
     async fn may_be_open(&self, session: &OpenSession) -> Result<bool> {
-        let standing = self.standing(&session.subject).await?;
-        Ok(standing.is_some_and(|standing| {
-            standing.opens(session.instance) && standing.speaks_for(&session.role)
-        }))
+        let Some(standing) = self.standing(&session.subject).await? else { return Ok(false) };
+        let role = standing.speaks_for(&session.role) || is_reader(&session.role);
+        Ok(role
+            && standing.opens(session.instance)
+            && self.token_holds(&session.token_id, session.origin).await?)
     }
 
-    /// After any change of who may do what: it counts from the next login on, and for open sessions.
-    pub(crate) async fn rights_changed(&self) {
+    /// After any change of who may do what, or the end of a token: it counts from the next login on, and
+    /// for open sessions.
+    pub async fn rights_changed(&self) {
         self.subjects.forget();
         if let Err(error) = self.recheck_sessions().await {
             tracing::warn!(%error, "open sessions could not be looked at; it is tried again");

@@ -1,4 +1,5 @@
-//! What principals may log in to and as, remembered for a moment, so that most logins ask no database.
+//! What principals may log in to and as, and which tokens hold, remembered for a moment, so that most
+//! logins ask no database.
 //!
 //! A change by this server counts at once; one by another server within [`MEMORY`].
 
@@ -17,6 +18,8 @@ const MAX_NAMES: usize = 10_000;
 /// What an active principal may log in to, and as whom.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Standing {
+    /// Its id: the name may be given again.
+    pub principal: i64,
     /// Its own name and those of its groups.
     pub roles: Vec<String>,
     /// Uids of instances.
@@ -44,6 +47,8 @@ struct State {
     /// Grows with each change: what was read before it is not remembered after it.
     generation: u64,
     known: HashMap<String, (Instant, Arc<Standing>)>,
+    /// Ids of tokens that were not revoked.
+    tokens: HashMap<String, Instant>,
 }
 
 impl Subjects {
@@ -54,6 +59,23 @@ impl Subjects {
             Some((seen, standing)) if seen.elapsed() < MEMORY => Ok(Arc::clone(standing)),
             _ => Err(state.generation),
         }
+    }
+
+    fn recall_token(&self, id: &str) -> Option<u64> {
+        let state = self.state();
+        let known = state.tokens.get(id).is_some_and(|seen| seen.elapsed() < MEMORY);
+        (!known).then_some(state.generation)
+    }
+
+    fn remember_token(&self, id: &str, generation: u64) {
+        let mut state = self.state();
+        if state.generation != generation {
+            return;
+        }
+        if state.tokens.len() >= MAX_NAMES {
+            state.tokens.clear();
+        }
+        state.tokens.insert(id.to_owned(), Instant::now());
     }
 
     fn remember(&self, name: &str, generation: u64, standing: &Arc<Standing>) {
@@ -71,6 +93,7 @@ impl Subjects {
         let mut state = self.state();
         state.generation += 1;
         state.known.clear();
+        state.tokens.clear();
     }
 
     /// Each change of it is whole, so a poisoned lock is as good as any.
@@ -91,11 +114,22 @@ impl Control {
         let subjects = self.store.subjects_of(principal.id).await?;
         let open = self.instances_open_to(&principal, &subjects).await?;
         let standing = Arc::new(Standing {
+            principal: principal.id,
             roles: subjects.into_iter().map(|subject| subject.name).collect(),
             instances: open.iter().map(Uuid::to_string).collect(),
         });
         self.subjects.remember(user_name, generation, &standing);
         Ok(Some(standing))
+    }
+
+    /// Whether a token was not ended before its time, by itself or with what it came of.
+    pub async fn token_holds(&self, id: &str, origin: Option<Uuid>) -> Result<bool> {
+        let Some(generation) = self.subjects.recall_token(id) else { return Ok(true) };
+        let holds = !self.store.is_revoked(id, origin).await?;
+        if holds {
+            self.subjects.remember_token(id, generation);
+        }
+        Ok(holds)
     }
 }
 
@@ -106,7 +140,11 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_is_not_remembered_after_it() {
         let subjects = Subjects::default();
-        let one = Arc::new(Standing { roles: vec![String::from("a")], instances: Vec::new() });
+        let one = Arc::new(Standing {
+            principal: 1,
+            roles: vec![String::from("a")],
+            instances: Vec::new(),
+        });
         let before = subjects.recall("a").unwrap_err();
         subjects.remember("a", before, &one);
         assert_eq!(subjects.recall("a").unwrap(), one);

@@ -42,9 +42,51 @@ pub struct SyncRun {
     pub target: tokio_postgres::Config,
     pub schema: String,
     pub table: String,
+    pub shape: TableShape,
+    pub settings: RunSettings,
+}
+
+/// How a table follows from its source.
+#[derive(Debug, Clone, Default)]
+pub struct TableShape {
     pub primary_key: Vec<String>,
     /// Of rows with one primary key, the one that is greatest in this column is kept.
     pub timeseries_key: Option<String>,
+    pub type_choices: Vec<TypeChoice>,
+}
+
+/// A column that gets another type than its source's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeChoice {
+    pub column: String,
+    pub pg_type: PgType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PgType {
+    /// Of so many characters at most.
+    Varchar(u32),
+    /// pgvector's types, of so many dimensions.
+    Vector(u16),
+    HalfVector(u16),
+}
+
+/// How a run behaves; what is absent is left to the runner.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunSettings {
+    pub null_characters: NullCharacters,
+    pub reload_share: Option<f64>,
+    pub reload_on_gap: bool,
+    pub memory_bytes: Option<usize>,
+}
+
+/// What becomes of NUL characters, which PostgreSQL's text cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NullCharacters {
+    #[default]
+    Fail,
+    Strip,
+    Replace,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +131,24 @@ pub struct RunError {
 pub trait SyncRunner: Send + Sync {
     async fn inspect(&self, source: &DeltaLocation) -> Result<Inspection, RunError>;
 
+    /// Refuses a table that PostgreSQL could not hold, before anything is made.
+    async fn check_shape(&self, source: &DeltaLocation, shape: &TableShape)
+    -> Result<(), RunError>;
+
     async fn run(
         &self,
         run: SyncRun,
         progress: Arc<RunProgress>,
         cancel: CancellationToken,
     ) -> Result<RunOutcome, RunError>;
+
+    /// Gathers statistics of a table that a run has loaded, once its rows are announced.
+    async fn analyze(
+        &self,
+        target: tokio_postgres::Config,
+        schema: &str,
+        table: &str,
+    ) -> Result<(), RunError>;
 
     /// Waits for a version after this one, for some time. Returns too if none has come: a table that
     /// was replaced has no next version.

@@ -4,10 +4,10 @@ use lakeport_api::synced_table::{
     ContinuousUpdateStatus, DeltaTableSyncInfo, FailedStatus, PipelineProgress, ProvisioningState,
     ProvisioningStatus, SyncPosition, TriggeredUpdateStatus,
 };
-use lakeport_api::{SyncedDatabaseTable, SyncedTableState, SyncedTableStatus};
+use lakeport_api::{SyncSettings, SyncedDatabaseTable, SyncedTableState, SyncedTableStatus};
 use lakeport_store::{AppliedVersion, SyncedTable};
 
-use crate::{Error, Result};
+use crate::{Error, Result, sync_settings};
 
 pub(crate) fn state_name(state: SyncedTableState) -> String {
     match serde_json::to_value(state) {
@@ -32,6 +32,14 @@ impl Policy {
             _ => return None,
         })
     }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Snapshot => "SNAPSHOT",
+            Self::Triggered => "TRIGGERED",
+            Self::Continuous => "CONTINUOUS",
+        }
+    }
 }
 
 /// The stored request was checked when it came.
@@ -48,6 +56,12 @@ pub(crate) fn to_wire(
     let mut wire: SyncedDatabaseTable = serde_json::from_value(table.request.clone())
         .map_err(|error| Error::internal("reading a synced table's request", error))?;
     wire.name.clone_from(&table.name);
+    let settings = sync_settings::stored(table)?;
+    if let Some(spec) = wire.spec.as_mut()
+        && (spec.lakeport.is_some() || settings != SyncSettings::default())
+    {
+        spec.lakeport = Some(settings);
+    }
     wire.effective_database_instance_name = Some(instance_name.to_owned());
     wire.effective_logical_database_name = Some(table.database_name.clone());
     wire.data_synchronization_status = Some(status(table, progress));
@@ -65,7 +79,7 @@ fn status(table: &SyncedTable, progress: Option<PipelineProgress>) -> SyncedTabl
     let mut status = SyncedTableStatus {
         detailed_state: Some(state),
         last_sync: table.applied.as_ref().map(position),
-        message: table.message.clone(),
+        message: message(table),
         pipeline_id: Some(table.pipeline_id.to_string()),
         ..SyncedTableStatus::default()
     };
@@ -98,6 +112,19 @@ fn status(table: &SyncedTable, progress: Option<PipelineProgress>) -> SyncedTabl
         }
     }
     status
+}
+
+/// What a run that is tried again has met, and when that will be.
+fn message(table: &SyncedTable) -> Option<String> {
+    if let Some(paused_at) = table.paused_at {
+        return Some(format!("The pipeline is paused since {paused_at}."));
+    }
+    let message = table.message.as_ref()?;
+    if table.attempts == 0 || table.deleted_at.is_some() {
+        return Some(message.clone());
+    }
+    let (tries, next) = (table.attempts, table.next_attempt);
+    Some(format!("{message} (Tried {tries} times; the next try is at {next}.)"))
 }
 
 fn position(applied: &AppliedVersion) -> SyncPosition {

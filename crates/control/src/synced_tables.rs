@@ -6,11 +6,15 @@ use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
 use lakeport_catalog::TableName;
 use lakeport_pg::QualifiedName;
 use lakeport_store::{Instance, NewSyncedTable, Principal};
+use uuid::Uuid;
 
 use crate::page::PageRequest;
-use crate::synced_table_wire::{Policy, state_name, to_wire};
+use crate::synced_table_spec::{
+    check_columns, check_feed, check_spec, needs_vectors, policy, shape_of,
+};
+use crate::synced_table_wire::{state_name, to_wire};
 use crate::target::check_place;
-use crate::{Control, Error, Inspection, Page, Result};
+use crate::{Capability, Control, Error, Kind, Page, Result};
 
 impl Control {
     pub async fn create_synced_table(
@@ -28,11 +32,14 @@ impl Control {
         if let Some(existing) = self.store.synced_table(&request.name).await? {
             return self.same_synced_table(&existing, &caller.user_name, request);
         }
+        let pipeline = self.shared_pipeline(caller, spec, &instance).await?;
+        self.check_storage(spec).await?;
         self.check_source(caller, spec).await?;
         self.require_available(&instance)?;
         self.check_target(&instance, &database, &name, spec).await?;
-        let request_json = serde_json::to_value(request)
-            .map_err(|error| Error::internal("writing a synced table's request", error))?;
+        let json = |value: serde_json::Result<serde_json::Value>| {
+            value.map_err(|error| Error::internal("writing a synced table's request", error))
+        };
         let new = NewSyncedTable {
             name: request.name.clone(),
             instance_uid: instance.uid,
@@ -40,11 +47,15 @@ impl Control {
             schema_name: name.schema,
             table_name: name.table,
             creator: caller.user_name.clone(),
-            request: request_json,
+            request: json(serde_json::to_value(request))?,
+            settings: json(serde_json::to_value(spec.lakeport.clone().unwrap_or_default()))?,
             state: state_name(SyncedTableState::Provisioning),
+            policy: policy(spec)?.name().to_owned(),
+            pipeline,
         };
         let table = match self.store.add_synced_table(&new).await {
-            Ok(table) => table,
+            Ok(Some(table)) => table,
+            Ok(None) => return Err(no_pipeline(spec)),
             Err(error) if error.is_constraint("synced_tables_pkey") => {
                 let existing = self.store.synced_table(&request.name).await?;
                 let existing = existing.ok_or_else(|| taken(&request.name))?;
@@ -130,8 +141,51 @@ impl Control {
         let inspection = self.runner.inspect(&location).await.map_err(|error| {
             Error::invalid("spec.source_table_full_name", format!("{name}: {}", error.message))
         })?;
-        check_key(spec, &inspection)?;
-        check_feed(spec, &name, &inspection)
+        check_columns(spec, &inspection)?;
+        check_feed(spec, &name, &inspection)?;
+        let shape = shape_of(spec)?;
+        self.runner
+            .check_shape(&location, &shape)
+            .await
+            .map_err(|error| Error::invalid("spec", format!("{name}: {}", error.message)))
+    }
+
+    /// The pipeline that the table is to share: one of the same instance and policy.
+    async fn shared_pipeline(
+        &self,
+        caller: &Principal,
+        spec: &SyncedTableSpec,
+        instance: &Instance,
+    ) -> Result<Option<Uuid>> {
+        let Some(given) = &spec.existing_pipeline_id else { return Ok(None) };
+        let id = Uuid::parse_str(given).map_err(|_| no_pipeline(spec))?;
+        let pipeline = self.store.pipeline(id).await?.ok_or_else(|| no_pipeline(spec))?;
+        match self.authorize_pipeline(caller, given, Capability::CanManage).await {
+            Err(error) if error.kind() == Kind::NotFound => return Err(no_pipeline(spec)),
+            authorized => authorized?,
+        }
+        if pipeline.instance_uid != instance.uid {
+            let problem = format!("pipeline \"{given}\" belongs to another instance");
+            return Err(Error::invalid("spec.existing_pipeline_id", problem));
+        }
+        if pipeline.policy != policy(spec)?.name() {
+            let problem = format!("pipeline \"{given}\" is {}", pipeline.policy);
+            return Err(Error::invalid("spec.scheduling_policy", problem));
+        }
+        Ok(Some(id))
+    }
+
+    /// A pipeline's files do not go into a database.
+    async fn check_storage(&self, spec: &SyncedTableSpec) -> Result<()> {
+        let storage = spec.new_pipeline_spec.as_ref();
+        let Some(catalog) = storage.and_then(|new| new.storage_catalog.as_deref()) else {
+            return Ok(());
+        };
+        if self.store.database_catalog(catalog).await?.is_none() {
+            return Ok(());
+        }
+        let problem = format!("\"{catalog}\" is a database; name a catalog of Delta tables");
+        Err(Error::invalid("spec.new_pipeline_spec.storage_catalog", problem))
     }
 
     /// The database and the schema must be there or be asked for, and the table must be free.
@@ -149,13 +203,14 @@ impl Control {
             lakeport_pg::QuotedIdent::new(database)
                 .map_err(|error| Error::invalid("logical_database_name", error))?;
             if create {
-                return Ok(());
+                return if needs_vectors(spec)? { Err(no_vectors(database)) } else { Ok(()) };
             }
             let problem = format!("database \"{database}\" was not found: {hint}");
             return Err(Error::invalid("logical_database_name", problem));
         }
         let session = self.admin_session(instance, database).await?;
-        let sql = "select n.oid is not null, c.oid is not null
+        let sql = "select n.oid is not null, c.oid is not null,
+                     exists (select from pg_catalog.pg_extension where extname = 'vector')
                    from (values (1)) one
                    left join pg_catalog.pg_namespace n on n.nspname = $1
                    left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = $2";
@@ -165,6 +220,9 @@ impl Control {
         if !row.get::<_, bool>(0) && !create {
             let problem = format!("schema \"{}\" was not found: {hint}", name.schema);
             return Err(Error::invalid("name", problem));
+        }
+        if !row.get::<_, bool>(2) && needs_vectors(spec)? {
+            return Err(no_vectors(database));
         }
         if row.get::<_, bool>(1) {
             return Err(Error::already_exists(format!(
@@ -217,68 +275,17 @@ fn taken(name: &str) -> Error {
     Error::already_exists(format!("synced table \"{name}\" already exists"))
 }
 
-/// The table property without which a source has no changes to follow.
-const CHANGE_DATA_FEED: &str = "delta.enableChangeDataFeed";
-
-fn check_spec(spec: &SyncedTableSpec) -> Result<()> {
-    let field = "spec.scheduling_policy";
-    let Some(policy) = spec.scheduling_policy.as_deref() else {
-        let problem = "it is missing; set SNAPSHOT, TRIGGERED or CONTINUOUS";
-        return Err(Error::invalid(field, problem));
-    };
-    if Policy::of(policy).is_none() {
-        let problem = format!("\"{policy}\" is not one of SNAPSHOT, TRIGGERED, CONTINUOUS");
-        return Err(Error::invalid(field, problem));
-    }
-    if spec.source_table_full_name.as_deref().unwrap_or_default().is_empty() {
-        return Err(Error::invalid("spec.source_table_full_name", "it is missing"));
-    }
-    let unsupported = [
-        ("spec.existing_pipeline_id", spec.existing_pipeline_id.is_some()),
-        ("spec.type_overrides", spec.type_overrides.as_ref().is_some_and(|list| !list.is_empty())),
-    ];
-    match unsupported.iter().find(|(_, given)| *given) {
-        Some((field, _)) => Err(Error::unsupported(format!("{field}: it is not supported"))),
-        None => Ok(()),
-    }
+fn no_pipeline(spec: &SyncedTableSpec) -> Error {
+    let given = spec.existing_pipeline_id.as_deref().unwrap_or_default();
+    let problem = format!(
+        "pipeline \"{given}\" was not found; give the pipeline_id of a synced table that is there"
+    );
+    Error::invalid("spec.existing_pipeline_id", problem)
 }
 
-/// What follows changes needs a source that records them.
-fn check_feed(spec: &SyncedTableSpec, source: &TableName, inspection: &Inspection) -> Result<()> {
-    let policy = spec.scheduling_policy.as_deref().unwrap_or_default();
-    let on = inspection.properties.get(CHANGE_DATA_FEED);
-    let on = on.is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if on || Policy::of(policy) == Some(Policy::Snapshot) {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "spec.scheduling_policy",
-        format!(
-            "{policy} needs the change data feed of {source}; set the table property \
-             {CHANGE_DATA_FEED} = true, or use SNAPSHOT"
-        ),
-    ))
-}
-
-fn check_key(spec: &SyncedTableSpec, inspection: &Inspection) -> Result<()> {
-    let field = "spec.primary_key_columns";
-    let key = spec.primary_key_columns.as_deref().unwrap_or_default();
-    if key.is_empty() {
-        return Err(Error::invalid(field, "it is missing; name the columns that identify a row"));
-    }
-    for (index, column) in key.iter().enumerate() {
-        if !inspection.columns.iter().any(|known| known.name == *column) {
-            return Err(Error::invalid(field, format!("the source has no column \"{column}\"")));
-        }
-        if key[..index].contains(column) {
-            return Err(Error::invalid(field, format!("\"{column}\" is named twice")));
-        }
-    }
-    if let Some(column) = spec.timeseries_key.as_deref()
-        && !inspection.columns.iter().any(|known| known.name == column)
-    {
-        let problem = format!("the source has no column \"{column}\"");
-        return Err(Error::invalid("spec.timeseries_key", problem));
-    }
-    Ok(())
+fn no_vectors(database: &str) -> Error {
+    let problem = format!(
+        "database \"{database}\" has no type vector; run CREATE EXTENSION vector there first"
+    );
+    Error::invalid("spec.type_overrides", problem)
 }

@@ -37,6 +37,9 @@ impl Control {
         check_place(&table.database_name, &table.schema_name)?;
         self.ensure_database(instance, &table.database_name, create).await?;
         let session = self.admin_session(instance, &table.database_name).await?;
+        if is_prepared(&session, &table.schema_name).await? {
+            return Ok(());
+        }
         let schema =
             QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
         let database = QuotedIdent::new(&table.database_name)
@@ -49,7 +52,8 @@ impl Control {
         };
         session
             .batch_execute(&format!(
-                "{make}
+                "{ONE_AT_A_TIME}
+                 {make}
                  grant usage, create on schema {schema} to {WRITER_ROLE}, {TABLE_OWNER_ROLE};
                  grant connect, create on database {database} to {WRITER_ROLE};"
             ))
@@ -83,6 +87,7 @@ impl Control {
         session
             .batch_execute(&format!(
                 "begin;
+                 {ONE_AT_A_TIME}
                  grant usage on schema {schema} to {reader};
                  grant select on {name} to {reader} with grant option;
                  {protect}
@@ -137,6 +142,28 @@ impl Control {
     pub(crate) fn writer(&self, instance: &Instance, database: &str) -> tokio_postgres::Config {
         self.engine.connection(&ClusterId::from(instance.uid), WRITER_ROLE, database)
     }
+}
+
+/// Two tables of one database that are made at once would grant on the same schema and make the same guards,
+/// which PostgreSQL refuses to the later one. Nobody keeps us waiting for long by holding the lock.
+const ONE_AT_A_TIME: &str = "set local lock_timeout = '10s';
+     select pg_catalog.pg_advisory_xact_lock(7809641312259371636);";
+
+/// Whether the schema is there and the writer has what it needs: then nothing is written.
+async fn is_prepared(session: &Session, schema: &str) -> Result<bool> {
+    let row = session
+        .query_opt(
+            "select bool_and(pg_catalog.has_schema_privilege(r, n.oid, 'USAGE')
+                         and pg_catalog.has_schema_privilege(r, n.oid, 'CREATE'))
+                    and pg_catalog.has_database_privilege($2, pg_catalog.current_database(), 'CONNECT')
+                    and pg_catalog.has_database_privilege($2, pg_catalog.current_database(), 'CREATE')
+             from pg_catalog.pg_namespace n, pg_catalog.unnest($3::text[]) r
+             where n.nspname = $1 group by n.oid",
+            &[&schema, &WRITER_ROLE, &&[WRITER_ROLE, TABLE_OWNER_ROLE][..]],
+        )
+        .await
+        .map_err(refused("looking at the schema of a synced table"))?;
+    Ok(row.is_some_and(|row| row.get(0)))
 }
 
 /// What PostgreSQL has against it is the owner's to mend, unless it only takes time.

@@ -34,6 +34,7 @@ impl Control {
         let not_found = || Error::not_found("token", id);
         let uuid = Uuid::parse_str(id).map_err(|_| not_found())?;
         let ended = self.store.revoke_access_token(caller.id, uuid).await?;
+        self.rights_changed().await;
         if ended { Ok(()) } else { Err(not_found()) }
     }
 
@@ -70,6 +71,7 @@ impl Control {
         let not_found = || Error::not_found("secret", id);
         let uuid = Uuid::parse_str(id).map_err(|_| not_found())?;
         let ended = self.store.delete_service_secret(owner.id, uuid).await?;
+        self.rights_changed().await;
         if ended { Ok(()) } else { Err(not_found()) }
     }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ async fn open(directory: &Path) -> LocalEngine {
     let search =
         Search { explicit: vec![], installed: installed.into_iter().chain([beside]).collect() };
     let passwords = Arc::new(|purpose: &str| format!("test {purpose}"));
-    LocalEngine::open(directory, search, passwords).await.unwrap()
+    LocalEngine::open(directory, search, passwords, None).await.unwrap()
 }
 
 async fn process(engine: &LocalEngine, id: &ClusterId) -> Process {
@@ -118,4 +118,43 @@ async fn work_that_a_crash_cut_short_is_removed() {
     fs::create_dir_all(half_made.join("data")).unwrap();
     drop(open(directory.path()).await);
     assert!(!half_made.exists());
+}
+
+/// As root; anybody else can only have servers of their own.
+#[tokio::test]
+async fn each_server_has_a_user_of_its_own_and_is_found_again() {
+    let directory = data_dir();
+    let ours = fs::metadata(directory.path()).unwrap().uid();
+    let engine = open(directory.path()).await;
+    let major = engine.default_major();
+    let settings = Settings::for_instance(CapacityUnit::default(), 1, major);
+    let ids = [ClusterId::from(Uuid::new_v4()), ClusterId::from(Uuid::new_v4())];
+    let mut users = Vec::new();
+    for id in &ids {
+        engine.provision(id, major).await.unwrap();
+        engine.configure(id, &settings).await.unwrap();
+        engine.start(id).await.unwrap();
+        check_server(&engine, id, major).await;
+        let data = directory.path().join("clusters").join(id.as_str()).join("data");
+        let pid = fs::read_to_string(data.join("postmaster.pid")).unwrap();
+        let process = format!("/proc/{}", pid.lines().next().unwrap());
+        let user = fs::metadata(&data).unwrap().uid();
+        if Path::new("/proc/self").exists() {
+            assert_eq!(fs::metadata(process).unwrap().uid(), user);
+        }
+        users.push(user);
+    }
+    match ours {
+        0 => assert!(users[0] != users[1] && !users.contains(&0), "{users:?}"),
+        ours => assert_eq!(users, [ours, ours]),
+    }
+    // As after a crash.
+    drop(engine);
+    let engine = open(directory.path()).await;
+    for id in &ids {
+        assert_eq!(process(&engine, id).await, Process::Ready);
+        engine.stop(id).await.unwrap();
+        engine.start(id).await.unwrap();
+        engine.stop(id).await.unwrap();
+    }
 }

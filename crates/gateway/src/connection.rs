@@ -210,6 +210,8 @@ impl Attempt<'_> {
             uid: instance.uid.clone(),
             subject: identity.subject.clone(),
             role: client.startup.user.clone(),
+            token_id: identity.token_id.clone(),
+            origin: identity.origin.clone(),
         };
         let session = gateway.sessions.open(self.id, &whose);
         Ok(Admitted { upstream, key, session })

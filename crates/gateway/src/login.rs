@@ -57,6 +57,9 @@ pub(crate) async fn verify(
     if !identity.instances.contains(&instance.uid) {
         return Err(Refusal::WrongInstance { user: user.clone() });
     }
+    if let Some(role) = identity.session_role.clone() {
+        client.startup.act_as(role);
+    }
     Ok(instance.clone())
 }
 

@@ -17,6 +17,10 @@ pub struct Identity {
     pub instances: Vec<String>,
     /// Names the token in the audit log; never the token itself.
     pub token_id: String,
+    /// Names what the token came of and ends with, if anything.
+    pub origin: Option<String>,
+    /// The role that its sessions have, whichever of `roles` they ask for; none: the one they ask for.
+    pub session_role: Option<String>,
 }
 
 /// Checks the password of a login, which is a token.

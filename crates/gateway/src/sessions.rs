@@ -37,12 +37,14 @@ pub struct Moved {
     pub to_client: u64,
 }
 
-/// Whose a session is: the token's subject, as one role on one instance.
+/// Whose a session is: the token's subject, as one role on one instance, by one token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Opened {
     pub uid: String,
     pub subject: String,
     pub role: String,
+    pub token_id: String,
+    pub origin: Option<String>,
 }
 
 struct Open {
@@ -225,7 +227,8 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
 
     fn opened(uid: &str) -> Opened {
-        Opened { uid: uid.into(), subject: "ann".into(), role: "ann".into() }
+        let (ann, token_id) = (String::from("ann"), String::from("t"));
+        Opened { uid: uid.into(), subject: ann.clone(), role: ann, token_id, origin: None }
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn packet(code: u32, body: Vec<u8>) -> Packet {
 pub(crate) struct Startup {
     /// The minor version that the client asked for.
     asked_minor: u16,
+    /// The role that logs in.
     pub(crate) user: String,
     /// The names that the client gave to the instance it wants.
     pub(crate) instances: Vec<String>,
@@ -135,6 +136,16 @@ impl Startup {
             self.parameters.push((name.to_owned(), value.to_vec()));
         }
         Ok(())
+    }
+
+    /// Has the session be another role than the one that was asked for.
+    pub(crate) fn act_as(&mut self, role: String) {
+        for (name, value) in &mut self.parameters {
+            if name == "user" {
+                *value = role.clone().into_bytes();
+            }
+        }
+        self.user = role;
     }
 
     fn get(&self, wanted: &str) -> Option<&[u8]> {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use lakeport_store::{Principal, Store, TokenInfo};
+use uuid::Uuid;
 
 use crate::Result;
 use crate::opaque::{OpaqueToken, digest_of};
@@ -20,8 +21,8 @@ pub async fn issue(
     Ok((token, info))
 }
 
-/// The principal whose token this is.
-pub async fn authenticate(store: &Store, token: &str) -> Result<Option<Principal>> {
+/// The principal whose token this is, and the token's id.
+pub async fn authenticate(store: &Store, token: &str) -> Result<Option<(Principal, Uuid)>> {
     if !token.starts_with(PREFIX) {
         return Ok(None);
     }

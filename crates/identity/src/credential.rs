@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lakeport_store::Principal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -21,6 +22,22 @@ pub struct Claims {
     pub jti: String,
     /// Uids of the instances that it opens.
     pub instances: Vec<String>,
+    /// The subject's id: a name may be given again, an id never.
+    pub principal: i64,
+    /// What it was asked for with, and ends with: a personal token, a grant or a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Uuid>,
+    /// The role that its sessions have, where that is another than the one they ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+/// What a credential is asked for.
+pub struct CredentialRequest<'a> {
+    pub owner: &'a Principal,
+    pub instances: Vec<String>,
+    pub origin: Option<Uuid>,
+    pub role: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,15 +73,20 @@ impl Credentials {
         Self { lifetime: lifetime.min(MAX_LIFETIME), ..self }
     }
 
-    /// A token for these instances, and when it expires.
-    pub fn issue(&self, subject: &str, instances: Vec<String>) -> Result<(String, Timestamp)> {
-        self.issue_at(subject, instances, Timestamp::now())
+    /// Until when one would be good that was issued now.
+    #[must_use]
+    pub fn expiry(&self) -> Timestamp {
+        Timestamp::now().saturating_add(self.lifetime).unwrap_or(Timestamp::MAX)
+    }
+
+    /// A token, and when it expires.
+    pub fn issue(&self, request: CredentialRequest<'_>) -> Result<(String, Timestamp)> {
+        self.issue_at(request, Timestamp::now())
     }
 
     fn issue_at(
         &self,
-        subject: &str,
-        instances: Vec<String>,
+        request: CredentialRequest<'_>,
         now: Timestamp,
     ) -> Result<(String, Timestamp)> {
         let issued = u64::try_from(now.as_second()).unwrap_or_default();
@@ -72,11 +94,14 @@ impl Credentials {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
-            sub: subject.to_owned(),
+            sub: request.owner.user_name.clone(),
             iat: issued,
             exp: expires,
             jti: Uuid::new_v4().to_string(),
-            instances,
+            instances: request.instances,
+            principal: request.owner.id,
+            origin: request.origin,
+            role: request.role,
         };
         let token = jwt::sign(&self.keys, &claims)?;
         let expires_at = i64::try_from(expires).ok().and_then(|s| Timestamp::from_second(s).ok());
@@ -108,16 +133,21 @@ mod tests {
     use super::*;
     use crate::jwt::MAX_TOKEN_BYTES;
     use crate::keys;
+    use crate::oauth::principal_for_tests;
 
     fn credentials() -> Credentials {
         Credentials::new(keys::for_tests(), "42")
+    }
+
+    fn request(owner: &Principal) -> CredentialRequest<'_> {
+        CredentialRequest { owner, instances: vec!["u".into()], origin: None, role: None }
     }
 
     fn claims(credentials: &Credentials) -> Value {
         let now = jsonwebtoken::get_current_timestamp();
         json!({
             "iss": credentials.issuer, "aud": credentials.audience, "sub": "a@b.c",
-            "iat": now, "exp": now + 60, "jti": "j", "instances": ["u"],
+            "iat": now, "exp": now + 60, "jti": "j", "instances": ["u"], "principal": 7,
         })
     }
 
@@ -130,19 +160,21 @@ mod tests {
     #[test]
     fn a_fresh_token_verifies_and_uses_url_safe_characters_only() {
         let credentials = credentials();
-        let (token, expires) = credentials.issue("a@b.c", vec!["u".into()]).unwrap();
+        let (token, expires) = credentials.issue(request(&principal_for_tests("a@b.c"))).unwrap();
         assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)));
         let claims = credentials.verify(&token).unwrap();
         assert_eq!(claims.sub, "a@b.c");
         assert_eq!(i64::try_from(claims.exp).unwrap(), expires.as_second());
         assert_eq!(claims.exp - claims.iat, 3600);
+        assert_eq!((claims.principal, claims.role, claims.origin), (7, None, None));
     }
 
     #[test]
     fn an_expired_token_says_since_when() {
         let credentials = credentials();
         let past = Timestamp::now() - jiff::SignedDuration::from_secs(3700);
-        let (token, _) = credentials.issue_at("a@b.c", vec![], past).unwrap();
+        let (token, _) =
+            credentials.issue_at(request(&principal_for_tests("a@b.c")), past).unwrap();
         match credentials.verify(&token) {
             Err(CredentialError::Expired { seconds_ago }) => {
                 assert!((100..160).contains(&seconds_ago))
@@ -155,7 +187,7 @@ mod tests {
     fn every_missing_or_wrong_claim_is_refused() {
         let credentials = credentials();
         assert!(credentials.verify(&sign(&credentials, &claims(&credentials))).is_ok());
-        for name in ["iss", "aud", "sub", "iat", "exp", "jti", "instances"] {
+        for name in ["iss", "aud", "sub", "iat", "exp", "jti", "instances", "principal"] {
             let mut broken = claims(&credentials);
             broken.as_object_mut().unwrap().remove(name);
             let verdict = credentials.verify(&sign(&credentials, &broken));

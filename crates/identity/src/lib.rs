@@ -18,7 +18,7 @@ mod vault;
 
 pub use access_token::{authenticate, issue};
 pub use ca::{Authority, ServerCertificate};
-pub use credential::{Claims, CredentialError, Credentials};
+pub use credential::{Claims, CredentialError, CredentialRequest, Credentials};
 pub use error::Error;
 pub use jwt::MAX_LIFETIME as MAX_TOKEN_LIFETIME;
 pub use keys::{Jwk, JwkSet, SigningKeys};

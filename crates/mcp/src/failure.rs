@@ -72,17 +72,26 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match &error {
             Error::Api { error_code, .. } if !error_code.is_empty() => error_code.as_str(),
-            Error::Api { status: 401, .. } => "UNAUTHENTICATED",
+            Error::Api { status: 401, .. } | Error::Login { .. } => "UNAUTHENTICATED",
             Error::Api { status: 403, .. } => code::DENIED,
             Error::Api { status: 404, .. } => code::NOT_FOUND,
             Error::Name { .. } => code::INVALID,
             Error::Transport { .. } | Error::Connect { .. } | Error::WaitTimeout { .. } => {
                 code::UNAVAILABLE
             }
-            Error::Deleting { .. } => code::STATE,
+            Error::Deleting { .. }
+            | Error::Stopped { .. }
+            | Error::NotAvailable { .. }
+            | Error::NoHostName { .. } => code::STATE,
             _ => code::INTERNAL,
         };
-        Self { hint: error.hint(), ..Self::new(code, error.to_string()) }
+        let hint = match &error {
+            Error::Stopped { .. } => Some(String::from(
+                "start it with manage_lakebase_database: create_or_update with stopped false",
+            )),
+            error => error.hint(),
+        };
+        Self { hint, ..Self::new(code, error.to_string()) }
     }
 }
 

@@ -10,6 +10,7 @@ mod caller;
 mod confirm;
 mod door;
 mod failure;
+mod record;
 mod schema;
 mod server;
 mod settings;
@@ -17,5 +18,6 @@ mod sql;
 mod tool;
 
 pub use caller::Caller;
+pub use record::{Called, Record};
 pub use server::{HttpService, Server, StdioError};
 pub use settings::{Access, Settings};

@@ -1,6 +1,6 @@
 //! The protocol's side: what the server says of itself, lists, and dispatches.
 //!
-//! Owns: transports, the audit of calls. Never: a tool.
+//! Owns: transports. Never: a tool.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +15,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
 
 use crate::call::{Call, Shared, Stop};
+use crate::record::{Called, Log, Record};
 use crate::tool::{Entry, TOOLS};
 use crate::{Access, Caller, Settings};
 
@@ -31,6 +32,7 @@ pub struct Server {
     shared: Arc<Shared>,
     /// Absent where each request brings its own.
     caller: Option<Caller>,
+    record: Arc<dyn Record>,
 }
 
 /// The tools as an HTTP service.
@@ -47,13 +49,23 @@ pub struct StdioError(String);
 impl Server {
     #[must_use]
     pub fn new(settings: Settings, caller: Caller) -> Self {
-        Self { shared: Arc::new(Shared::new(settings)), caller: Some(caller) }
+        Self::with(settings, Some(caller))
     }
 
     /// Tools whose caller is the [`Caller`] among the extensions of each HTTP request.
     #[must_use]
     pub fn for_requests(settings: Settings) -> Self {
-        Self { shared: Arc::new(Shared::new(settings)), caller: None }
+        Self::with(settings, None)
+    }
+
+    fn with(settings: Settings, caller: Option<Caller>) -> Self {
+        Self { shared: Arc::new(Shared::new(settings)), caller, record: Arc::new(Log) }
+    }
+
+    /// The same tools, whose calls are recorded elsewhere than in the log.
+    #[must_use]
+    pub fn recorded_by(self, record: Arc<dyn Record>) -> Self {
+        Self { record, ..self }
     }
 
     /// Streamable HTTP without sessions: there is nothing that one request leaves to another but plans
@@ -139,7 +151,7 @@ impl ServerHandler for Server {
             Ok(_entered) => entry.call(&call).await,
             Err(failure) => Err(failure.into()),
         };
-        audit(entry.name(), &call, &outcome, started);
+        called(entry.name(), &call, &outcome, started, &*self.record);
         Ok(match outcome {
             Ok(value) => CallToolResult::structured(value).into(),
             Err(Stop::Failed(failure)) => failure.into_result().into(),
@@ -148,15 +160,23 @@ impl ServerHandler for Server {
     }
 }
 
-/// Who called what and how it ended; never the arguments, which may hold data.
-fn audit<T>(tool: &str, call: &Call, outcome: &Result<T, Stop>, started: Instant) {
-    let caller = call.caller.name();
+fn called<T>(
+    tool: &str,
+    call: &Call,
+    outcome: &Result<T, Stop>,
+    started: Instant,
+    to: &dyn Record,
+) {
     let action = call.arguments.get("action").and_then(|action| action.as_str());
-    let outcome = match outcome {
-        Ok(_) => "done",
-        Err(Stop::Failed(failure)) => failure.code(),
-        Err(Stop::Ask(_)) => "asked",
-    };
-    let milliseconds = started.elapsed().as_millis() as u64;
-    tracing::info!(target: "audit", caller, tool, action, outcome, milliseconds, "mcp call");
+    to.called(&Called {
+        subject: call.caller.name(),
+        tool,
+        action,
+        outcome: match outcome {
+            Ok(_) => "done",
+            Err(Stop::Failed(failure)) => failure.code(),
+            Err(Stop::Ask(_)) => "asked",
+        },
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    });
 }

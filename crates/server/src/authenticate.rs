@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use lakeport_control::{Bearer, Control, Standing};
 use lakeport_gateway::{AuthFailure, Authenticate, Identity};
 use lakeport_identity::{Claims, CredentialError};
+use uuid::Uuid;
 
 pub(crate) struct Tokens(pub(crate) Arc<Control>);
 
@@ -31,6 +32,10 @@ impl Tokens {
     /// A database credential opens those of its instances that its subject may still use.
     async fn credential(&self, claims: Claims) -> Result<Identity, AuthFailure> {
         let standing = self.standing(&claims.sub).await?;
+        let holds = self.0.token_holds(&claims.jti, claims.origin).await.map_err(unavailable)?;
+        if standing.principal != claims.principal || !holds {
+            return Err(AuthFailure::Invalid);
+        }
         let mut instances = claims.instances;
         instances.retain(|uid| standing.instances.contains(uid));
         if instances.is_empty() {
@@ -41,14 +46,16 @@ impl Tokens {
             subject: claims.sub,
             instances,
             token_id: claims.jti,
+            origin: claims.origin.as_ref().map(Uuid::to_string),
+            session_role: claims.role,
         })
     }
 
     /// An OAuth access token opens whatever its owner may use.
     async fn access_token(&self, token: &str) -> Result<Identity, AuthFailure> {
         let verdict = self.0.oauth_bearer(token).await.map_err(unavailable)?;
-        let (principal, token_id) = match verdict {
-            Bearer::Owner { principal, token_id } => (principal, token_id),
+        let (principal, token_id, origin) = match verdict {
+            Bearer::Owner { principal, token_id, origin } => (principal, token_id, origin),
             Bearer::Expired { seconds_ago } => return Err(AuthFailure::Expired { seconds_ago }),
             Bearer::NotAToken | Bearer::Invalid => return Err(AuthFailure::Invalid),
         };
@@ -58,6 +65,8 @@ impl Tokens {
             subject: principal.user_name,
             instances: standing.instances.clone(),
             token_id,
+            origin: Some(origin.to_string()),
+            session_role: None,
         })
     }
 
@@ -75,6 +84,8 @@ fn unavailable(error: impl std::fmt::Display) -> AuthFailure {
 #[cfg(test)]
 mod tests {
     use lakeport_api::permission::AccessControlChange;
+    use lakeport_identity::CredentialRequest;
+    use lakeport_store::Principal;
 
     use super::*;
     use crate::world::World;
@@ -84,13 +95,21 @@ mod tests {
         let world = World::new().await;
         let tokens = Tokens(Arc::clone(&world.control));
         let uid = world.instance.uid.to_string();
-        let issue = |subject: &str| world.control.credentials.issue(subject, vec![uid.clone()]);
-        let (user, _) = issue("user@x.y").unwrap();
+        let issue = |owner: &Principal, role: Option<&str>| {
+            let (instances, role) = (vec![uid.clone()], role.map(str::to_owned));
+            let request = CredentialRequest { owner, instances, origin: None, role };
+            world.control.credentials.issue(request).unwrap().0
+        };
+        let user = issue(&world.user, None);
         let identity = tokens.authenticate(&user).await.unwrap();
         assert_eq!(identity.roles, ["user@x.y"]);
-        assert_eq!(identity.instances, [uid.clone()]);
-        for subject in ["stranger@x.y", "nobody@x.y"] {
-            let (token, _) = issue(subject).unwrap();
+        assert_eq!((identity.instances, identity.session_role), (vec![uid.clone()], None));
+        let reader = tokens.authenticate(&issue(&world.user, Some("lb_reader_x"))).await.unwrap();
+        assert_eq!(reader.session_role.as_deref(), Some("lb_reader_x"));
+        let namesake = Principal { id: -1, ..world.user.clone() };
+        let nobody = Principal { user_name: String::from("nobody@x.y"), ..world.user.clone() };
+        for owner in [&world.stranger, &namesake, &nobody] {
+            let token = issue(owner, None);
             assert_eq!(tokens.authenticate(&token).await.unwrap_err(), AuthFailure::Invalid);
         }
         let nobody = AccessControlChange { access_control_list: Vec::new() };

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
-use lakeport_control::{Control, Naming, Progress, PublishedIdentities, Ready, Subjects};
+use lakeport_control::{
+    Control, Naming, Progress, PublishedIdentities, Readers, Ready, Subjects, SyncSlots,
+};
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
 use lakeport_gateway::{Gateway, Limits, Observe};
@@ -47,7 +49,8 @@ pub(crate) async fn open_engine(config: &Config) -> Result<(Arc<Vault>, Arc<Loca
     let search = Search { explicit: config.postgres_bin.clone(), installed: installed_versions() };
     let derive = Arc::clone(&vault);
     let passwords = Arc::new(move |purpose: &str| derive.password(purpose));
-    let engine = LocalEngine::open(&config.data_dir, search, passwords).await?;
+    let engine =
+        LocalEngine::open(&config.data_dir, search, passwords, config.os_uids.clone()).await?;
     Ok((vault, Arc::new(engine)))
 }
 
@@ -97,9 +100,11 @@ pub(crate) async fn boot(
         ready: Ready::default(),
         published: PublishedIdentities::default(),
         sessions_on_revoke: config.sessions_on_revoke,
+        readers: Readers::default(),
         runner: Arc::new(Syncs),
         store,
         subjects: Subjects::default(),
+        sync_slots: SyncSlots::default(),
         unit: config.unit,
         vault,
         wake: Notify::new(),

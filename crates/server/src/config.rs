@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Settings {
     pub log_filter: Option<String>,
     /// `keep` or `terminate`.
     pub sessions_on_revoke: Option<String>,
+    /// As `FIRST-LAST`.
+    pub os_uids: Option<String>,
     /// Names under which clients may reach `/mcp`, beside addresses, localhost and the domain.
     pub mcp_hosts: Option<Vec<String>>,
     pub app_public_schema: Option<bool>,
@@ -99,6 +102,7 @@ impl Settings {
             postgres_bin: self.postgres_bin.or(other.postgres_bin),
             log_filter: self.log_filter.or(other.log_filter),
             sessions_on_revoke: self.sessions_on_revoke.or(other.sessions_on_revoke),
+            os_uids: self.os_uids.or(other.os_uids),
             mcp_hosts: self.mcp_hosts.or(other.mcp_hosts),
             app_public_schema: self.app_public_schema.or(other.app_public_schema),
             token_lifetime: self.token_lifetime.or(other.token_lifetime),
@@ -132,6 +136,7 @@ pub struct Config {
     pub(crate) outside: OutsideSettings,
     pub postgres_bin: Vec<PathBuf>,
     pub sessions_on_revoke: SessionsOnRevoke,
+    pub os_uids: Option<RangeInclusive<u32>>,
     pub app_public_schema: bool,
     pub token_lifetime: Duration,
     pub tls_files: Option<(PathBuf, PathBuf)>,
@@ -182,6 +187,7 @@ impl TryFrom<Settings> for Config {
             metadata_url: settings.metadata_url.map(metadata_url).transpose()?,
             postgres_bin: settings.postgres_bin.unwrap_or_default(),
             sessions_on_revoke: sessions_on_revoke(settings.sessions_on_revoke.as_deref())?,
+            os_uids: settings.os_uids.as_deref().map(os_uids).transpose()?,
             app_public_schema: settings.app_public_schema.unwrap_or_default(),
             token_lifetime: token_lifetime(settings.token_lifetime.as_deref())?,
             tls_files: tls_files(settings.tls_cert, settings.tls_key)?,
@@ -303,6 +309,20 @@ fn sessions_on_revoke(text: Option<&str>) -> Result<SessionsOnRevoke> {
     }
 }
 
+/// Neither root nor the value that means no user.
+fn os_uids(text: &str) -> Result<RangeInclusive<u32>> {
+    let range = text.split_once('-').and_then(|(first, last)| {
+        Some((first.trim().parse::<u32>().ok()?, last.trim().parse::<u32>().ok()?))
+    });
+    match range {
+        Some((first, last)) if first > 0 && first <= last && last < u32::MAX => Ok(first..=last),
+        _ => Err(bad(
+            "os_uids",
+            format!("\"{text}\" is not a range of user ids, such as 700000-704095"),
+        )),
+    }
+}
+
 fn metadata_url(text: String) -> Result<MetadataUrl> {
     // The parser's error may quote the text, and with it a password.
     text.parse().map(MetadataUrl).map_err(|_| {
@@ -403,6 +423,9 @@ mod tests {
             ("admin_user = 'a b'", "admin_user"),
             ("domain = 'a..b'", "domain"),
             ("sessions_on_revoke = 'maybe'", "sessions_on_revoke"),
+            ("os_uids = '0-9'", "os_uids"),
+            ("os_uids = '9-1'", "os_uids"),
+            ("os_uids = '1-4294967295'", "os_uids"),
             ("token_lifetime = '2h'", "token_lifetime"),
             ("token_lifetime = 'soon'", "token_lifetime"),
             ("tls_cert = '/c'", "tls_key"),

@@ -164,7 +164,7 @@ async fn assemble(
         open_metrics: config.open_metrics,
     };
     let ca_file = config.data_dir.join("ca.pem");
-    let mcp = mcp::Mcp::new(config, &running.http, running.pg_port, ca_file)?;
+    let mcp = mcp::Mcp::new(config, &running.http, running.pg_port, ca_file)?.seen_by(&app.witness);
     running.spawn_tasks(parts.certificates);
     running.spawn_http("http", http, None, rest::router(app.clone(), &mcp, "http"));
     if let Some((_, listener, tls)) = https {

@@ -255,19 +255,25 @@ impl Naming for Names {
 
     fn open_sessions(&self) -> Vec<OpenSession> {
         let open = self.gateway.get().map(|gateway| gateway.open_sessions()).unwrap_or_default();
-        open.into_iter()
-            .filter_map(|Opened { uid, subject, role }| {
-                Some(OpenSession { instance: Uuid::parse_str(&uid).ok()?, subject, role })
-            })
-            .collect()
+        open.into_iter().filter_map(to_control).collect()
     }
 
     fn end_sessions(&self, of: &OpenSession) {
         if let Some(gateway) = self.gateway.get() {
-            let OpenSession { instance, subject, role } = of.clone();
-            gateway.close_sessions_of(&Opened { uid: instance.to_string(), subject, role });
+            gateway.close_sessions_of(&to_gateway(of.clone()));
         }
     }
+}
+
+fn to_control(Opened { uid, subject, role, token_id, origin }: Opened) -> Option<OpenSession> {
+    let origin = origin.map(|id| Uuid::parse_str(&id)).transpose().ok()?;
+    Some(OpenSession { instance: Uuid::parse_str(&uid).ok()?, subject, role, token_id, origin })
+}
+
+fn to_gateway(session: OpenSession) -> Opened {
+    let OpenSession { instance, subject, role, token_id, origin } = session;
+    let origin = origin.as_ref().map(Uuid::to_string);
+    Opened { uid: instance.to_string(), subject, role, token_id, origin }
 }
 
 /// A block of 127/8 chosen from the data directory, so that two servers on one machine do not meet.

@@ -48,7 +48,7 @@ async fn written_token(profile: &Path, store: &Store, admin: &Principal) -> Resu
     let Ok(text) = fs::read_to_string(profile) else { return Ok(None) };
     let token = text.lines().find_map(|line| line.strip_prefix("token = ")).map(str::trim);
     let Some(token) = token else { return Ok(None) };
-    let owner = lakeport_identity::authenticate(store, token).await?;
+    let owner = lakeport_identity::authenticate(store, token).await?.map(|(owner, _)| owner);
     Ok(owner.is_some_and(|owner| owner.id == admin.id).then(|| token.to_owned()))
 }
 

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lakeport_catalog::DeltaLocation;
 use lakeport_control::{
-    ColumnInspection, Inspection, RunError, RunKind, RunMode, RunOutcome, RunProgress, SyncRun,
-    SyncRunner,
+    ColumnInspection, Inspection, NullCharacters, PgType, RunError, RunKind, RunMode, RunOutcome,
+    RunProgress, RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
 };
-use lakeport_sync::{Job, Kind, Options, Outcome, Phase, Progress, Source, TableName};
+use lakeport_sync::{Job, Kind, NullBytes, Options, Outcome, Phase, Progress, Source, TableName};
 use tokio_util::sync::CancellationToken;
 
 /// How often progress is passed on.
@@ -45,6 +45,17 @@ impl SyncRunner for Syncs {
         })
     }
 
+    async fn check_shape(
+        &self,
+        source: &DeltaLocation,
+        shape: &TableShape,
+    ) -> Result<(), RunError> {
+        let options = options(shape, &RunSettings::default(), false);
+        let source = to_source(source);
+        let checked = lakeport_sync::check_shape(&source, &shape.primary_key, &options).await;
+        checked.map_err(run_error)
+    }
+
     async fn run(
         &self,
         run: SyncRun,
@@ -55,12 +66,8 @@ impl SyncRunner for Syncs {
             source: to_source(&run.source),
             target: run.target,
             table: TableName { schema: run.schema, table: run.table },
-            primary_key: run.primary_key,
-            options: Options {
-                force: run.full_refresh,
-                timeseries_key: run.timeseries_key,
-                ..Options::default()
-            },
+            primary_key: run.shape.primary_key.clone(),
+            options: options(&run.shape, &run.settings, run.full_refresh),
         };
         let inner = Progress::default();
         let work = async {
@@ -79,6 +86,16 @@ impl SyncRunner for Syncs {
                 () = tokio::time::sleep(PROGRESS_TICK) => copy_progress(&inner, &progress),
             }
         }
+    }
+
+    async fn analyze(
+        &self,
+        target: tokio_postgres::Config,
+        schema: &str,
+        table: &str,
+    ) -> Result<(), RunError> {
+        let table = TableName { schema: schema.to_owned(), table: table.to_owned() };
+        lakeport_sync::analyze(&target, &table).await.map_err(run_error)
     }
 
     async fn next_commit(
@@ -111,6 +128,34 @@ impl SyncRunner for Syncs {
             released => released.map_err(run_error),
         }
     }
+}
+
+fn options(shape: &TableShape, settings: &RunSettings, force: bool) -> Options {
+    let usual = Options::default();
+    Options {
+        force,
+        memory_bytes: settings.memory_bytes.unwrap_or(usual.memory_bytes),
+        null_bytes: match settings.null_characters {
+            NullCharacters::Fail => NullBytes::Fail,
+            NullCharacters::Strip => NullBytes::Strip,
+            NullCharacters::Replace => NullBytes::Replace,
+        },
+        timeseries_key: shape.timeseries_key.clone(),
+        reload_share: settings.reload_share.unwrap_or(usual.reload_share),
+        reload_on_gap: settings.reload_on_gap,
+        type_choices: shape.type_choices.iter().map(type_choice).collect(),
+        ..usual
+    }
+}
+
+fn type_choice(choice: &TypeChoice) -> lakeport_sync::TypeChoice {
+    use lakeport_sync::PgType as To;
+    let pg_type = match choice.pg_type {
+        PgType::Varchar(size) => To::Varchar(size),
+        PgType::Vector(size) => To::Vector(size),
+        PgType::HalfVector(size) => To::HalfVector(size),
+    };
+    lakeport_sync::TypeChoice { column: choice.column.clone(), pg_type }
 }
 
 fn to_source(source: &DeltaLocation) -> Source {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lakeport_api::ErrorCode;
 use lakeport_gateway::{Ended, Gateway, Identity, Instance, Login, Observe, TurnedAway};
+use lakeport_mcp::{Called, Record};
 use serde::Serialize;
 
 use crate::audit::Audit;
@@ -119,6 +120,12 @@ impl Witness {
 
     pub(crate) fn metrics(&self, gateway: &Arc<Gateway>) -> Result<String, std::fmt::Error> {
         self.metrics.text(gateway, self.audit.lost())
+    }
+}
+
+impl Record for Witness {
+    fn called(&self, call: &Called<'_>) {
+        self.audit.write("tool_call", call);
     }
 }
 

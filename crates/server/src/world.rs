@@ -66,8 +66,11 @@ impl World {
         let table = add_belongings(&control, &instance).await;
         let app = App {
             control: Arc::clone(&control),
+            gateway: parts.gateway,
+            witness: parts.witness,
             workspace_id: parts.workspace_id,
             account_id: parts.account_id,
+            open_metrics: false,
         };
         Self { app, mcp, control, instance, table, manager, user, stranger, engine, directory }
     }
@@ -132,7 +135,10 @@ async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
         table_name: String::from("t"),
         creator: instance.creator.clone(),
         request: json!({"name": "theirs.s.t"}),
+        settings: json!({}),
         state: String::from("SYNCED_TABLE_PROVISIONING"),
+        policy: String::from("SNAPSHOT"),
+        pipeline: None,
     };
-    control.store.add_synced_table(&table).await.unwrap()
+    control.store.add_synced_table(&table).await.unwrap().unwrap()
 }

@@ -39,7 +39,8 @@ create table unity_grants (
     catalog_name text not null references unity_catalogs on delete cascade,
     schema_name  text,
     table_name   text,
-    principal    text not null,
+    -- Null: everybody.
+    principal    text references principals (user_name) on update cascade on delete cascade,
     privilege    text not null,
     unique nulls not distinct (catalog_name, schema_name, table_name, principal, privilege),
     check (table_name is null or schema_name is not null),

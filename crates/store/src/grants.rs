@@ -180,6 +180,21 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a token was ended before its time, by itself or with what it came of.
+    pub async fn is_revoked(&self, token: &str, origin: Option<Uuid>) -> Result<bool> {
+        let row = self
+            .connection()
+            .await?
+            .query_one(
+                "select exists (select from revoked_tokens r where r.id in ($1, $2::uuid::text))
+                     or exists (select from oauth_grants g
+                                where g.id = $2 and g.revoked_at is not null)",
+                &[&token, &origin],
+            )
+            .await?;
+        Ok(row.get(0))
+    }
+
     /// The active owner of an access token, unless the token, or the grant, secret or federation policy
     /// that it came of, has ended.
     pub async fn principal_of_access_token(

@@ -72,6 +72,13 @@ impl From<&Row> for Instance {
     }
 }
 
+/// Removes what hangs on an instance.
+const ON_INSTANCE: [&str; 3] = [
+    "delete from database_catalogs where instance_uid = $1",
+    "delete from synced_tables where instance_uid = $1",
+    "delete from pipelines where instance_uid = $1",
+];
+
 impl Store {
     /// Adds the instance, which its creator may manage. Refused by the constraint
     /// `instances_name_key` if the name is taken.
@@ -198,10 +205,9 @@ impl Store {
                 &[&uid, &state],
             )
             .await?;
-        transaction
-            .execute("delete from database_catalogs where instance_uid = $1", &[&uid])
-            .await?;
-        transaction.execute("delete from synced_tables where instance_uid = $1", &[&uid]).await?;
+        for sql in ON_INSTANCE {
+            transaction.execute(sql, &[&uid]).await?;
+        }
         transaction.commit().await?;
         Ok(marked == 1)
     }
@@ -210,13 +216,11 @@ impl Store {
     pub async fn forget_instance(&self, uid: Uuid) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        for sql in [
-            "delete from database_catalogs where instance_uid = $1",
-            "delete from synced_tables where instance_uid = $1",
-            "delete from instances where uid = $1 and deleted_at is not null",
-        ] {
+        for sql in ON_INSTANCE {
             transaction.execute(sql, &[&uid]).await?;
         }
+        let forget = "delete from instances where uid = $1 and deleted_at is not null";
+        transaction.execute(forget, &[&uid]).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod apps;
 mod database_catalogs;
 mod error;
+mod events;
 mod federation;
 mod grants;
 mod instances;
@@ -13,13 +14,16 @@ mod lease;
 mod logins;
 mod migrate;
 mod permissions;
+mod pipelines;
 mod principals;
+mod readers;
 mod settings;
 mod synced_tables;
 mod tokens;
 mod unity;
 mod unity_grants;
 mod unity_tables;
+mod updates;
 
 use std::time::Duration;
 
@@ -29,23 +33,24 @@ use tokio_postgres::{Config, NoTls};
 pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
 pub use database_catalogs::DatabaseCatalogRow;
 pub use error::Error;
+pub use events::PipelineEvent;
 pub use federation::{FederationPolicy, FederationSpec};
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{Instance, InstanceStatus, NewInstance};
 pub use lease::{Lease, LeaseTaken};
 pub use permissions::{Permission, Subject};
+pub use pipelines::{Pipeline, Schedule};
 pub use principals::{
     Comparison, Membership, Principal, PrincipalField, PrincipalFilter, PrincipalKind,
     PrincipalQuery, PrincipalSpec,
 };
 pub use settings::SigningKeyRow;
-pub use synced_tables::{
-    AppliedVersion, DueSyncedTable, NewSyncedTable, PipelineEvent, PipelineUpdate, SyncedTable,
-};
+pub use synced_tables::{AppliedVersion, DueSyncedTable, NewSyncedTable, SyncedTable};
 pub use tokens::TokenInfo;
 pub use unity::{ObjectPatch, UnityCatalog, UnitySchema};
-pub use unity_grants::{GrantPlace, UnityGrant};
+pub use unity_grants::{EVERYBODY, GrantPlace, UnityGrant};
 pub use unity_tables::{SyncedIn, UnityTable};
+pub use updates::{NewUpdate, PipelineUpdate, TableUpdate};
 
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -12,8 +12,10 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (3, include_str!("../migrations/0003_identities.sql")),
     (4, include_str!("../migrations/0004_permissions.sql")),
     (5, include_str!("../migrations/0005_apps.sql")),
+    (6, include_str!("../migrations/0006_pipelines.sql")),
     (7, include_str!("../migrations/0007_unity.sql")),
     (8, include_str!("../migrations/0008_federation.sql")),
+    (9, include_str!("../migrations/0009_reader_roles.sql")),
 ];
 
 /// Key of the advisory lock that keeps two servers from migrating at once.

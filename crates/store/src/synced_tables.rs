@@ -1,12 +1,14 @@
-//! Synced tables, the updates of their pipelines and the pipelines' events.
+//! Synced tables: what should be, what was applied, and when to look at one again.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
+use crate::updates::{add_part, cancel_parts};
 use crate::{Result, Store};
 
 #[derive(Debug, Clone)]
@@ -23,12 +25,18 @@ pub struct SyncedTable {
     pub created_at: Timestamp,
     /// The request as the client sent it.
     pub request: Value,
+    /// What runs are told beside the spec.
+    pub settings: Value,
     pub deleted_at: Option<Timestamp>,
     pub purge_data: bool,
     pub state: String,
     pub message: Option<String>,
     pub applied: Option<AppliedVersion>,
+    /// Failed tries in a row.
     pub attempts: i32,
+    pub next_attempt: Timestamp,
+    /// When its pipeline was paused, if it is.
+    pub paused_at: Option<Timestamp>,
 }
 
 /// The newest version that readers see.
@@ -49,21 +57,11 @@ pub struct NewSyncedTable {
     pub table_name: String,
     pub creator: String,
     pub request: Value,
+    pub settings: Value,
     pub state: String,
-}
-
-#[derive(Debug, Clone)]
-pub struct PipelineUpdate {
-    pub seq: i64,
-    pub id: Uuid,
-    pub pipeline_id: Uuid,
-    pub state: String,
-    pub cause: String,
-    pub full_refresh: bool,
-    pub created_at: Timestamp,
-    pub finished_at: Option<Timestamp>,
-    /// When its first run has succeeded.
-    pub refreshed_at: Option<Timestamp>,
+    pub policy: String,
+    /// The pipeline to share; absent makes a new one.
+    pub pipeline: Option<Uuid>,
 }
 
 /// A synced table with something to do.
@@ -74,26 +72,11 @@ pub struct DueSyncedTable {
     pub follows: bool,
 }
 
-#[derive(Debug, Clone)]
-pub struct PipelineEvent {
-    pub seq: i64,
-    pub id: Uuid,
-    pub pipeline_id: Uuid,
-    pub update_id: Option<Uuid>,
-    pub at: Timestamp,
-    pub level: String,
-    pub event_type: String,
-    pub message: String,
-}
-
 const TABLE: &str = "name, id, pipeline_id, instance_uid, database_name, schema_name, table_name, \
                      creator, created_at, request, deleted_at, purge_data, state, message, attempts, \
-                     applied_version, applied_commit_at, applied_started_at, applied_finished_at";
-const UPDATE: &str = "seq, id, pipeline_id, state, cause, full_refresh, created_at, finished_at, \
-                      refreshed_at";
-const CANCEL: &str = "update pipeline_updates set state = 'CANCELED', finished_at = now()
-                      where pipeline_id = $1 and finished_at is null";
-const EVENT: &str = "seq, id, pipeline_id, update_id, at, level, event_type, message";
+                     applied_version, applied_commit_at, applied_started_at, applied_finished_at, \
+                     settings, next_attempt, \
+                     (select p.paused_at from pipelines p where p.id = pipeline_id)";
 
 impl From<&Row> for SyncedTable {
     fn from(row: &Row) -> Self {
@@ -122,79 +105,47 @@ impl From<&Row> for SyncedTable {
             message: row.get(13),
             applied,
             attempts: row.get(14),
-        }
-    }
-}
-
-impl From<&Row> for PipelineUpdate {
-    fn from(row: &Row) -> Self {
-        Self {
-            seq: row.get(0),
-            id: row.get(1),
-            pipeline_id: row.get(2),
-            state: row.get(3),
-            cause: row.get(4),
-            full_refresh: row.get(5),
-            created_at: row.get(6),
-            finished_at: row.get(7),
-            refreshed_at: row.get(8),
-        }
-    }
-}
-
-impl From<&Row> for PipelineEvent {
-    fn from(row: &Row) -> Self {
-        Self {
-            seq: row.get(0),
-            id: row.get(1),
-            pipeline_id: row.get(2),
-            update_id: row.get(3),
-            at: row.get(4),
-            level: row.get(5),
-            event_type: row.get(6),
-            message: row.get(7),
+            settings: row.get(19),
+            next_attempt: row.get(20),
+            paused_at: row.get(21),
         }
     }
 }
 
 impl Store {
-    /// Adds the table together with the first update of its pipeline. Refused by `synced_tables_pkey`
-    /// if the name is taken, by `synced_tables_target` if
-    /// another synced table writes the same PostgreSQL table.
-    pub async fn add_synced_table(&self, new: &NewSyncedTable) -> Result<SyncedTable> {
+    /// Adds the table, and to its pipeline an update that loads it. Refused by `synced_tables_pkey` if the
+    /// name is taken, by `synced_tables_target` if another synced table writes the same PostgreSQL table.
+    /// Gives nothing if the pipeline that it should share is not there, or is another instance's.
+    pub async fn add_synced_table(&self, new: &NewSyncedTable) -> Result<Option<SyncedTable>> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
+        let Some(pipeline) = pipeline_of(&transaction, new).await? else { return Ok(None) };
         let row = transaction
             .query_one(
                 &format!(
                     "insert into synced_tables (name, id, pipeline_id, instance_uid, database_name,
-                         schema_name, table_name, creator, request, state)
-                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning {TABLE}"
+                         schema_name, table_name, creator, request, settings, state)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning {TABLE}"
                 ),
                 &[
                     &new.name,
                     &Uuid::new_v4(),
-                    &Uuid::new_v4(),
+                    &pipeline,
                     &new.instance_uid,
                     &new.database_name,
                     &new.schema_name,
                     &new.table_name,
                     &new.creator,
                     &new.request,
+                    &new.settings,
                     &new.state,
                 ],
             )
             .await?;
         let table = SyncedTable::from(&row);
-        transaction
-            .execute(
-                "insert into pipeline_updates (id, pipeline_id, state, cause)
-                 values ($1, $2, 'QUEUED', 'USER_ACTION')",
-                &[&Uuid::new_v4(), &table.pipeline_id],
-            )
-            .await?;
+        add_part(&transaction, &table, new.policy == "CONTINUOUS").await?;
         transaction.commit().await?;
-        Ok(table)
+        Ok(Some(table))
     }
 
     pub async fn synced_table(&self, name: &str) -> Result<Option<SyncedTable>> {
@@ -205,14 +156,10 @@ impl Store {
         self.synced_table_where("id = $1", &id).await
     }
 
-    pub async fn synced_table_by_pipeline(&self, pipeline: Uuid) -> Result<Option<SyncedTable>> {
-        self.synced_table_where("pipeline_id = $1", &pipeline).await
-    }
-
     async fn synced_table_where(
         &self,
         condition: &str,
-        value: &(dyn tokio_postgres::types::ToSql + Sync),
+        value: &(dyn ToSql + Sync),
     ) -> Result<Option<SyncedTable>> {
         let row = self
             .connection()
@@ -244,31 +191,82 @@ impl Store {
         Ok(rows.iter().map(SyncedTable::from).collect())
     }
 
-    /// Marks the table as to be deleted and cancels its updates, so that a run ends soon.
+    /// The pipeline's tables that are not to be deleted, the oldest first.
+    pub async fn synced_tables_of_pipeline(&self, pipeline: Uuid) -> Result<Vec<SyncedTable>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                &format!(
+                    "select {TABLE} from synced_tables
+                     where pipeline_id = $1 and deleted_at is null order by created_at, name"
+                ),
+                &[&pipeline],
+            )
+            .await?;
+        Ok(rows.iter().map(SyncedTable::from).collect())
+    }
+
+    /// Replaces what runs are told; the next run takes it.
+    pub async fn set_synced_table_settings(&self, name: &str, settings: &Value) -> Result<bool> {
+        let changed = self
+            .connection()
+            .await?
+            .execute(
+                "update synced_tables set settings = $2 where name = $1 and deleted_at is null",
+                &[&name, settings],
+            )
+            .await?;
+        Ok(changed > 0)
+    }
+
+    /// Marks the table as to be deleted and cancels its part of updates, so that a run ends soon.
     pub async fn mark_synced_table_deleted(&self, name: &str, purge_data: bool) -> Result<bool> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
+        let found =
+            transaction.query_opt("select id from synced_tables where name = $1", &[&name]).await?;
+        let Some(id) = found.map(|row| row.get::<_, Uuid>(0)) else { return Ok(false) };
+        cancel_parts(&transaction, id).await?;
         let marked = transaction
-            .query_opt(
+            .execute(
                 "update synced_tables
                  set deleted_at = coalesce(deleted_at, now()), purge_data = purge_data or $2,
                      attempts = 0, next_attempt = now()
-                 where name = $1 returning pipeline_id",
-                &[&name, &purge_data],
+                 where id = $1",
+                &[&id, &purge_data],
             )
             .await?;
-        if let Some(row) = &marked {
-            transaction.execute(CANCEL, &[&row.get::<_, Uuid>(0)]).await?;
-        }
         transaction.commit().await?;
-        Ok(marked.is_some())
+        Ok(marked > 0)
     }
 
+    /// Removes a table that has been ended, and its pipeline if it was the last one there.
     pub async fn forget_synced_table(&self, id: Uuid) -> Result<()> {
-        self.connection()
-            .await?
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        // Locked, so that no table joins a pipeline that is about to go.
+        let pipeline = transaction
+            .query_opt(
+                "select p.id from pipelines p join synced_tables s on s.pipeline_id = p.id
+                 where s.id = $1 for update of p",
+                &[&id],
+            )
+            .await?;
+        cancel_parts(&transaction, id).await?;
+        transaction
             .execute("delete from synced_tables where id = $1 and deleted_at is not null", &[&id])
             .await?;
+        if let Some(pipeline) = pipeline {
+            transaction
+                .execute(
+                    "delete from pipelines p where p.id = $1
+                       and not exists (select from synced_tables s where s.pipeline_id = p.id)",
+                    &[&pipeline.get::<_, Uuid>(0)],
+                )
+                .await?;
+        }
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -321,95 +319,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends an update that succeeded, with the version that it made visible.
-    pub async fn complete_update(
-        &self,
-        table: Uuid,
-        update: Uuid,
-        applied: &AppliedVersion,
-        state: &str,
-        message: &str,
-    ) -> Result<()> {
-        let end = "update pipeline_updates
-                   set state = 'COMPLETED', finished_at = now(), refreshed_at = now() where id = $1";
-        self.record_applied(end, table, update, applied, state, message).await
-    }
-
-    /// Records the version that an update has made visible; the update goes on.
-    pub async fn advance_update(
-        &self,
-        table: Uuid,
-        update: Uuid,
-        applied: &AppliedVersion,
-        state: &str,
-        message: &str,
-    ) -> Result<()> {
-        let go_on = "update pipeline_updates set refreshed_at = now()
-                     where id = $1 and refreshed_at is null";
-        self.record_applied(go_on, table, update, applied, state, message).await
-    }
-
-    async fn record_applied(
-        &self,
-        update_statement: &str,
-        table: Uuid,
-        update: Uuid,
-        applied: &AppliedVersion,
-        state: &str,
-        message: &str,
-    ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "update synced_tables
-                 set state = $2, message = $3, applied_version = $4, applied_commit_at = $5,
-                     applied_started_at = $6, applied_finished_at = $7, attempts = 0
-                 where id = $1",
-                &[
-                    &table,
-                    &state,
-                    &message,
-                    &applied.version,
-                    &applied.committed_at,
-                    &applied.started_at,
-                    &applied.finished_at,
-                ],
-            )
-            .await?;
-        transaction.execute(update_statement, &[&update]).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Ends an update that failed.
-    pub async fn fail_update(
-        &self,
-        table: Uuid,
-        update: Uuid,
-        state: &str,
-        message: &str,
-    ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "update synced_tables set state = $2, message = $3, attempts = 0 where id = $1",
-                &[&table, &state, &message],
-            )
-            .await?;
-        transaction
-            .execute(
-                "update pipeline_updates set state = 'FAILED', finished_at = now()
-                 where id = $1 and finished_at is null",
-                &[&update],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Synced tables of the node that have an unfinished update, or are to be deleted, and may try now.
+    /// Synced tables of the node that have a part in an update, or are to be deleted, and may try now.
     pub async fn due_synced_tables(&self, node: Uuid) -> Result<Vec<DueSyncedTable>> {
         let rows = self
             .connection()
@@ -417,213 +327,44 @@ impl Store {
             .query(
                 "select s.id,
                      s.deleted_at is null and s.applied_version is not null
-                     and coalesce(s.request -> 'spec' ->> 'scheduling_policy' = 'CONTINUOUS', false)
-                     and not exists (
-                         select from pipeline_updates u
-                         where u.pipeline_id = s.pipeline_id and u.finished_at is null
-                           and u.full_refresh and u.refreshed_at is null)
-                 from synced_tables s join instances i on i.uid = s.instance_uid
+                     and p.policy = 'CONTINUOUS' and not exists (
+                         select from pipeline_update_tables t
+                         where t.synced_table_id = s.id and t.finished_at is null
+                           and t.full_refresh and t.refreshed_at is null)
+                 from synced_tables s
+                 join pipelines p on p.id = s.pipeline_id
+                 join instances i on i.uid = s.instance_uid
                  where i.node_id = $1 and s.next_attempt <= now()
-                   and (s.deleted_at is not null or exists (
-                       select from pipeline_updates u
-                       where u.pipeline_id = s.pipeline_id and u.finished_at is null))
+                   and (s.deleted_at is not null
+                        or p.paused_at is null and exists (
+                            select from pipeline_update_tables t
+                            where t.synced_table_id = s.id and t.finished_at is null))
                  order by s.created_at",
                 &[&node],
             )
             .await?;
         Ok(rows.iter().map(|row| DueSyncedTable { id: row.get(0), follows: row.get(1) }).collect())
     }
+}
 
-    /// Adds an update in the place of those that have not ended.
-    pub async fn replace_updates(
-        &self,
-        pipeline: Uuid,
-        cause: &str,
-        full_refresh: bool,
-    ) -> Result<PipelineUpdate> {
-        let row = self
-            .connection()
-            .await?
-            .query_one(
-                &format!(
-                    "with ended as (
-                         update pipeline_updates set state = 'CANCELED', finished_at = now()
-                         where pipeline_id = $2 and finished_at is null)
-                     insert into pipeline_updates (id, pipeline_id, state, cause, full_refresh)
-                     values ($1, $2, 'QUEUED', $3, $4) returning {UPDATE}"
-                ),
-                &[&Uuid::new_v4(), &pipeline, &cause, &full_refresh],
-            )
-            .await?;
-        Ok(PipelineUpdate::from(&row))
-    }
-
-    pub async fn add_update(
-        &self,
-        pipeline: Uuid,
-        cause: &str,
-        full_refresh: bool,
-    ) -> Result<PipelineUpdate> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let row = transaction
-            .query_one(
-                &format!(
-                    "insert into pipeline_updates (id, pipeline_id, state, cause, full_refresh)
-                     values ($1, $2, 'QUEUED', $3, $4) returning {UPDATE}"
-                ),
-                &[&Uuid::new_v4(), &pipeline, &cause, &full_refresh],
-            )
-            .await?;
-        transaction
-            .execute(
-                "update synced_tables set attempts = 0, next_attempt = now() where pipeline_id = $1",
-                &[&pipeline],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(PipelineUpdate::from(&row))
-    }
-
-    /// The oldest update that has not ended.
-    pub async fn next_update(&self, pipeline: Uuid) -> Result<Option<PipelineUpdate>> {
-        let row = self
-            .connection()
-            .await?
+/// A new pipeline, or the one to share: locked, so that it stays while the table joins it.
+async fn pipeline_of(transaction: &Transaction<'_>, new: &NewSyncedTable) -> Result<Option<Uuid>> {
+    if let Some(shared) = new.pipeline {
+        let found = transaction
             .query_opt(
-                &format!(
-                    "select {UPDATE} from pipeline_updates
-                     where pipeline_id = $1 and finished_at is null order by seq limit 1"
-                ),
-                &[&pipeline],
+                "select from pipelines where id = $1 and instance_uid = $2 and policy = $3
+                 for update",
+                &[&shared, &new.instance_uid, &new.policy],
             )
             .await?;
-        Ok(row.as_ref().map(PipelineUpdate::from))
+        return Ok(found.map(|_| shared));
     }
-
-    pub async fn update_of(&self, pipeline: Uuid, update: Uuid) -> Result<Option<PipelineUpdate>> {
-        let row = self
-            .connection()
-            .await?
-            .query_opt(
-                &format!(
-                    "select {UPDATE} from pipeline_updates where pipeline_id = $1 and id = $2"
-                ),
-                &[&pipeline, &update],
-            )
-            .await?;
-        Ok(row.as_ref().map(PipelineUpdate::from))
-    }
-
-    /// Whether work on the update should go on: it has not been ended, its table is not to be deleted,
-    /// and the instance is in the state in which it can be written.
-    pub async fn is_wanted(&self, update: Uuid, instance_state: &str) -> Result<bool> {
-        let row = self
-            .connection()
-            .await?
-            .query_opt(
-                "select from pipeline_updates u
-                 join synced_tables s on s.pipeline_id = u.pipeline_id
-                 join instances i on i.uid = s.instance_uid
-                 where u.id = $1 and u.finished_at is null and s.deleted_at is null
-                   and i.state = $2",
-                &[&update, &instance_state],
-            )
-            .await?;
-        Ok(row.is_some())
-    }
-
-    /// At most `limit` updates older than `before`, the newest first.
-    pub async fn updates(
-        &self,
-        pipeline: Uuid,
-        before: i64,
-        limit: i64,
-    ) -> Result<Vec<PipelineUpdate>> {
-        let rows = self
-            .connection()
-            .await?
-            .query(
-                &format!(
-                    "select {UPDATE} from pipeline_updates
-                     where pipeline_id = $1 and seq < $2 order by seq desc limit $3"
-                ),
-                &[&pipeline, &before, &limit],
-            )
-            .await?;
-        Ok(rows.iter().map(PipelineUpdate::from).collect())
-    }
-
-    pub async fn set_update_state(&self, update: Uuid, state: &str) -> Result<()> {
-        self.connection()
-            .await?
-            .execute(
-                "update pipeline_updates set state = $2 where id = $1 and finished_at is null",
-                &[&update, &state],
-            )
-            .await?;
-        Ok(())
-    }
-
-    /// Cancels what has not ended. A table that waited for another try rests as `offline` or `online`
-    /// says, by whether it was ever applied.
-    pub async fn cancel_updates(&self, pipeline: Uuid, offline: &str, online: &str) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        if transaction.execute(CANCEL, &[&pipeline]).await? > 0 {
-            transaction
-                .execute(
-                    "update synced_tables
-                     set state = case when applied_version is null then $2 else $3 end,
-                         message = null, attempts = 0, next_attempt = now()
-                     where pipeline_id = $1",
-                    &[&pipeline, &offline, &online],
-                )
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    pub async fn add_event(
-        &self,
-        pipeline: Uuid,
-        update: Option<Uuid>,
-        level: &str,
-        event_type: &str,
-        message: &str,
-    ) -> Result<()> {
-        self.connection()
-            .await?
-            .execute(
-                "insert into pipeline_events (id, pipeline_id, update_id, level, event_type, message)
-                 values ($1, $2, $3, $4, $5, $6)",
-                &[&Uuid::new_v4(), &pipeline, &update, &level, &event_type, &message],
-            )
-            .await?;
-        Ok(())
-    }
-
-    /// At most `limit` events past `cursor`, in the asked order.
-    pub async fn events(
-        &self,
-        pipeline: Uuid,
-        cursor: i64,
-        ascending: bool,
-        limit: i64,
-    ) -> Result<Vec<PipelineEvent>> {
-        let (compare, order) = if ascending { (">", "asc") } else { ("<", "desc") };
-        let rows = self
-            .connection()
-            .await?
-            .query(
-                &format!(
-                    "select {EVENT} from pipeline_events
-                     where pipeline_id = $1 and seq {compare} $2 order by seq {order} limit $3"
-                ),
-                &[&pipeline, &cursor, &limit],
-            )
-            .await?;
-        Ok(rows.iter().map(PipelineEvent::from).collect())
-    }
+    let id = Uuid::new_v4();
+    transaction
+        .execute(
+            "insert into pipelines (id, instance_uid, policy, creator) values ($1, $2, $3, $4)",
+            &[&id, &new.instance_uid, &new.policy, &new.creator],
+        )
+        .await?;
+    Ok(Some(id))
 }

@@ -22,6 +22,17 @@ impl From<&Row> for TokenInfo {
     }
 }
 
+/// What came of a token or secret that was deleted ends with it, and so do sessions that may be open for
+/// as long as this.
+const REMEMBERED: &str = "interval '30 days'";
+
+fn ending(delete: &str) -> String {
+    format!(
+        "with ended as ({delete} returning id)
+         insert into revoked_tokens (id, expires_at) select id::text, now() + {REMEMBERED} from ended"
+    )
+}
+
 impl Store {
     pub async fn add_access_token(
         &self,
@@ -63,7 +74,7 @@ impl Store {
             .connection()
             .await?
             .execute(
-                "delete from access_tokens where principal_id = $1 and id = $2",
+                &ending("delete from access_tokens where principal_id = $1 and id = $2"),
                 &[&principal, &id],
             )
             .await?;
@@ -82,21 +93,22 @@ impl Store {
         Ok(())
     }
 
-    /// The active owner of a token that is stored and has not expired.
-    pub async fn principal_by_token(&self, digest: &[u8]) -> Result<Option<Principal>> {
+    /// The active owner of a token that is stored and has not expired, and the token's id.
+    pub async fn principal_by_token(&self, digest: &[u8]) -> Result<Option<(Principal, Uuid)>> {
         let row = self
             .connection()
             .await?
             .query_opt(
                 &format!(
-                    "select {COLUMNS} from access_tokens t join principals p on p.id = t.principal_id
+                    "select {COLUMNS}, t.id
+                     from access_tokens t join principals p on p.id = t.principal_id
                      where t.digest = $1 and (t.expires_at is null or t.expires_at > now())
                        and p.active"
                 ),
                 &[&digest],
             )
             .await?;
-        Ok(row.as_ref().map(Principal::from))
+        Ok(row.map(|row| (Principal::from(&row), row.get(11))))
     }
 
     pub async fn add_service_secret(
@@ -137,7 +149,9 @@ impl Store {
             .connection()
             .await?
             .execute(
-                "delete from service_principal_secrets where principal_id = $1 and id = $2",
+                &ending(
+                    "delete from service_principal_secrets where principal_id = $1 and id = $2",
+                ),
                 &[&principal, &id],
             )
             .await?;

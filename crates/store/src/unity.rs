@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::unity_grants::GRANTEE;
 use crate::{Result, Store};
 
 #[derive(Debug, Clone)]
@@ -132,7 +133,7 @@ impl Store {
                     r#"select {CATALOG} from unity_catalogs c
                      where name collate "C" > $1 and ($3::text[] is null or owner = any($3)
                          or exists (select from unity_grants g
-                                    where g.catalog_name = c.name and g.principal = any($3))
+                                    where g.catalog_name = c.name and {GRANTEE} = any($3))
                          or exists (select from unity_schemas s
                                     where s.catalog_name = c.name and s.owner = any($3))
                          or exists (select from unity_tables t
@@ -253,7 +254,7 @@ impl Store {
                          and ($4::text[] is null or owner = any($4)
                          or exists (select from unity_grants g
                                     where g.catalog_name = s.catalog_name
-                                        and g.schema_name = s.name and g.principal = any($4))
+                                        and g.schema_name = s.name and {GRANTEE} = any($4))
                          or exists (select from unity_tables t
                                     where t.catalog_name = s.catalog_name
                                         and t.schema_name = s.name and t.owner = any($4)))

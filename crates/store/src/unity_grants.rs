@@ -27,6 +27,12 @@ impl From<&Row> for UnityGrant {
     }
 }
 
+/// Everybody is in it; no principal has this name.
+pub const EVERYBODY: &str = "account users";
+
+/// Whom a right was given to.
+pub(crate) const GRANTEE: &str = "coalesce(g.principal, 'account users')";
+
 const PLACE: &str = "catalog_name = $1 and schema_name is not distinct from $2 \
                      and table_name is not distinct from $3";
 
@@ -37,15 +43,17 @@ impl Store {
         place: &GrantPlace,
         names: Option<&[String]>,
     ) -> Result<Vec<UnityGrant>> {
-        let sql = "select catalog_name, schema_name, table_name, principal, privilege
-                   from unity_grants
-                   where catalog_name = $1
-                       and (schema_name is null
-                            or schema_name = $2 and (table_name is null or table_name = $3))
-                       and ($4::text[] is null or principal = any($4))
-                   order by principal, privilege";
+        let sql = format!(
+            "select catalog_name, schema_name, table_name, {GRANTEE}, privilege
+             from unity_grants g
+             where catalog_name = $1
+                 and (schema_name is null
+                      or schema_name = $2 and (table_name is null or table_name = $3))
+                 and ($4::text[] is null or {GRANTEE} = any($4))
+             order by 4, 5"
+        );
         let values: &[&(dyn ToSql + Sync)] = &[&place.catalog, &place.schema, &place.table, &names];
-        let rows = self.connection().await?.query(sql, values).await?;
+        let rows = self.connection().await?.query(&sql, values).await?;
         Ok(rows.iter().map(UnityGrant::from).collect())
     }
 
@@ -56,8 +64,8 @@ impl Store {
         schema: Option<&str>,
         names: &[String],
     ) -> Result<bool> {
-        let sql = "select exists (select from unity_grants
-                                  where catalog_name = $1 and principal = any($3)
+        let sql = format!("select exists (select from unity_grants g
+                                  where catalog_name = $1 and {GRANTEE} = any($3)
                                       and ($2::text is null or schema_name is null or schema_name = $2))
                        or exists (select from unity_catalogs
                                   where name = $1 and owner = any($3))
@@ -66,8 +74,8 @@ impl Store {
                                       and ($2::text is null or name = $2))
                        or exists (select from unity_tables
                                   where catalog_name = $1 and owner = any($3)
-                                      and ($2::text is null or schema_name = $2))";
-        let row = self.connection().await?.query_one(sql, &[&catalog, &schema, &names]).await?;
+                                      and ($2::text is null or schema_name = $2))");
+        let row = self.connection().await?.query_one(&sql, &[&catalog, &schema, &names]).await?;
         Ok(row.get(0))
     }
 
@@ -80,8 +88,9 @@ impl Store {
     ) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
-        let delete =
-            format!("delete from unity_grants where {PLACE} and principal = $4 and privilege = $5");
+        let delete = format!(
+            "delete from unity_grants g where {PLACE} and {GRANTEE} = $4 and privilege = $5"
+        );
         for (principal, privilege) in remove {
             let values: &[&(dyn ToSql + Sync)] =
                 &[&place.catalog, &place.schema, &place.table, principal, privilege];
@@ -94,7 +103,7 @@ impl Store {
                 .execute(
                     "insert into unity_grants
                          (catalog_name, schema_name, table_name, principal, privilege)
-                     values ($1, $2, $3, $4, $5) on conflict do nothing",
+                     values ($1, $2, $3, nullif($4, 'account users'), $5) on conflict do nothing",
                     values,
                 )
                 .await?;

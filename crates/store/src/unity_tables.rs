@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::unity::ObjectPatch;
+use crate::unity_grants::GRANTEE;
 use crate::{Result, Store};
 
 /// A Delta table at a location, or a table of a database that is read where it is.
@@ -135,7 +136,7 @@ impl Store {
                      or exists (select from unity_grants g
                                 where g.catalog_name = t.catalog_name
                                     and g.schema_name = t.schema_name
-                                    and g.table_name = t.name and g.principal = any($5)))
+                                    and g.table_name = t.name and {GRANTEE} = any($5)))
              order by name limit $4"
         );
         let values = &[&catalog as &(dyn ToSql + Sync), &schema, &after, &limit, &names];
@@ -154,7 +155,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<(String, String, &'static str)>> {
         let (after_schema, after_name) = after.split_once('\u{1}').unwrap_or_default();
-        let sql = "select schema_name, name, storage_location is null from unity_tables t
+        let sql = format!("select schema_name, name, storage_location is null from unity_tables t
                    where catalog_name = $1 and schema_name like $3 and name like $4
                        and (schema_name, name) > ($5::text, $6::text)
                        and ($2::text[] is null or owner = any($2)
@@ -162,12 +163,12 @@ impl Store {
                                       where g.catalog_name = t.catalog_name
                                           and g.schema_name = t.schema_name
                                           and (g.table_name is null or g.table_name = t.name)
-                                          and g.privilege = any('{SELECT,MODIFY,MANAGE,BROWSE,APPLY_TAG,ALL_PRIVILEGES}')
-                                          and g.principal = any($2)))
-                   order by schema_name, name limit $7";
+                                          and g.privilege = any('{{SELECT,MODIFY,MANAGE,BROWSE,APPLY_TAG,ALL_PRIVILEGES}}')
+                                          and {GRANTEE} = any($2)))
+                   order by schema_name, name limit $7");
         let values: &[&(dyn ToSql + Sync)] =
             &[&catalog, &names, &schemas, &tables, &after_schema, &after_name, &limit];
-        let rows = self.connection().await?.query(sql, values).await?;
+        let rows = self.connection().await?.query(&sql, values).await?;
         let summary = |row: &Row| {
             let of_database: bool = row.get(2);
             (row.get(0), row.get(1), if of_database { "FOREIGN" } else { "EXTERNAL" })

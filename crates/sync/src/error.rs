@@ -166,6 +166,10 @@ fn explain(error: &tokio_postgres::Error) -> String {
         Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => {
             format!("another session holds a lock that is needed; sync again later ({message})")
         }
+        Some(code) if *code == SqlState::PROGRAM_LIMIT_EXCEEDED => format!(
+            "a row does not fit into a page of 8 kB, as far as its values cannot be stored aside; \
+             sync fewer columns, or narrower ones ({message})"
+        ),
         _ => message,
     }
 }

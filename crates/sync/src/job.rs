@@ -63,6 +63,24 @@ pub struct Options {
     pub reload_share: f64,
     /// A change run that cannot reach the changes loads the table anew instead of failing.
     pub reload_on_gap: bool,
+    /// Columns that get another type than the one that follows from the source.
+    pub type_choices: Vec<TypeChoice>,
+}
+
+/// Another type for one column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeChoice {
+    pub column: String,
+    pub pg_type: PgType,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PgType {
+    /// For strings of so many characters at most.
+    Varchar(u32),
+    /// For arrays of so many numbers: types of the extension `vector`, which must be there.
+    Vector(u16),
+    HalfVector(u16),
 }
 
 impl Default for Options {
@@ -75,6 +93,7 @@ impl Default for Options {
             timeseries_key: None,
             reload_share: 0.1,
             reload_on_gap: false,
+            type_choices: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod copy;
 mod error;
+mod failpoint;
 mod job;
 mod preview;
 mod progress;
@@ -16,11 +17,14 @@ mod source;
 mod target;
 
 pub use error::{Error, SourceProblem};
-pub use job::{Job, Kind, NullBytes, Options, Outcome, Reload, Source, TableName};
+pub use job::{
+    Job, Kind, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
+};
 pub use preview::Preview;
 pub use progress::{Phase, Progress};
 pub use run::{
-    applied, changes, drop_target, forget_target, inspect, next_commit, preview, snapshot,
+    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, next_commit,
+    preview, snapshot,
 };
 pub use source::{Column, Inspection};
 pub use target::Position;

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::copy::{ChangeWork, RowEncoder, RowStream, change_stream};
 use crate::error::{Error, SourceProblem};
-use crate::job::{Job, Kind, Outcome, Reload, Source, TableName};
+use crate::failpoint;
+use crate::job::{Job, Kind, Options, Outcome, Reload, Source, TableName};
 use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
 use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
@@ -42,6 +43,16 @@ pub async fn inspect(source: &Source) -> Result<Inspection, Error> {
         Ok(table.inspection(rows))
     })
     .await
+}
+
+/// Refuses what no table could be made of: a key, a name, a chosen type. Reads only the log.
+pub async fn check_shape(
+    source: &Source,
+    primary_key: &[String],
+    options: &Options,
+) -> Result<(), Error> {
+    let opened = open(source).await?;
+    Layout::of(opened.columns(), primary_key, options).map(|_| ())
 }
 
 /// The first rows of what a Delta location holds now, as text.
@@ -109,10 +120,13 @@ async fn follow(
 ) -> Result<Outcome, Error> {
     let source = until(cancel, open(&job.source)).await?;
     progress.start(source.version());
-    let layout =
-        Layout::of(source.columns(), &job.primary_key, job.options.timeseries_key.as_deref())?;
+    let mut layout = Layout::of(source.columns(), &job.primary_key, &job.options)?;
 
     let mut target = until(cancel, Target::open(&job.target, &job.table)).await?;
+    failpoint::reach("connected");
+    if layout.has_vectors() {
+        layout.vectors_in = Some(until(cancel, target.schema_of_vectors()).await?);
+    }
     let outcome = until(cancel, bring_up(&mut target, &source, &layout, job, way, progress)).await;
     if matches!(outcome, Err(Error::Cancelled)) {
         target.interrupt().await;
@@ -133,6 +147,12 @@ pub async fn forget_target(config: &Config, table: &TableName) -> Result<(), Err
     Target::open(config, table).await?.forget().await
 }
 
+/// Gathers statistics of a table that was loaded. That is no part of the load: it would only keep the rows
+/// from being announced, and autovacuum does it some time later too.
+pub async fn analyze(config: &Config, table: &TableName) -> Result<(), Error> {
+    Target::connect(config, table).await?.analyze().await
+}
+
 /// The version that a synced table holds, or nothing where no sync has made one.
 pub async fn applied(config: &Config, table: &TableName) -> Result<Option<Position>, Error> {
     Target::connect(config, table).await?.position().await
@@ -148,6 +168,7 @@ async fn bring_up(
     progress: &Progress,
 ) -> Result<Outcome, Error> {
     target.prepare().await?;
+    failpoint::reach("prepared");
     match target.state().await? {
         State::Foreign => Err(Error::foreign("sync", &job.table)),
         State::Absent => first_load(target, source, layout, job, progress).await,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 ROOT = pathlib.Path(sys.argv[1])
-HISTORIES, VERSIONS = 100, 9
+HISTORIES, VERSIONS = 200, 9
 FEED = {"delta.enableChangeDataFeed": "true"}
 
 

@@ -353,8 +353,53 @@ def troubled():
 
     path("no_log").mkdir()
     by_hand("wide", [field(f"c{n}", "long") for n in range(1601)], [])
-    by_hand("variant", [field("id", "long"), field("v", "variant")], [], ["variantType"])
+    by_hand("too_big", *nulls_but_one(1500))
+    keyed("system_column", ints(1), ctid=["a"])
     by_hand("fancy", [field("id", "long")], [], ["fancyNew"])
+
+
+def nulls_but_one(count):
+    """Rows of so many numbers, of which the second one is too large for a page."""
+    names = [f"c{n}" for n in range(count)]
+    numbers = {name: pa.array([None, 1], pa.int64()) for name in names}
+    rows = pa.table({"id": pa.array([1, 2], pa.int64()), **numbers})
+    return [field("id", "long"), *(field(name, "long") for name in names)], [rows]
+
+
+def variants():
+    """Names of objects are in the metadata, each value says its type in its first byte."""
+    no_names, one_name = b"\x01\x00\x00", b"\x01\x01\x00\x01a"
+    values = [
+        (no_names, b"\x0c\x07"),  # the number 7
+        (no_names, b"\x09hi"),  # a short text
+        (one_name, b"\x02\x01\x00\x00\x02\x0c\x01"),  # {"a": 1}
+        (no_names, b"\x00"),  # a null that is a value
+        None,
+    ]
+    kind = pa.struct([pa.field("metadata", pa.binary(), False), pa.field("value", pa.binary(), False)])
+    made = [value and {"metadata": value[0], "value": value[1]} for value in values]
+    rows = pa.table(
+        {
+            "id": pa.array(range(1, 6), pa.int64()),
+            "v": pa.array(made, kind),
+            "list": pa.array([[value] for value in made[:4]] + [[]], pa.list_(pa.field("element", kind))),
+        }
+    )
+    many = {"type": "array", "elementType": "variant", "containsNull": True}
+    fields = [field("id", "long"), field("v", "variant"), field("list", many)]
+    by_hand("variants", fields, [rows], ["variantType"])
+
+
+def keys_of_maps():
+    moment = dt.datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    maps = {
+        "ints": pa.array([[(1, "a"), (-2, "b")]], pa.map_(pa.int32(), pa.string())),
+        "days": pa.array([[(dt.date(2020, 2, 29), 1)]], pa.map_(pa.date32(), pa.int64())),
+        "moments": pa.array([[(moment, 1)]], pa.map_(pa.timestamp("us", "UTC"), pa.int64())),
+        "flags": pa.array([[(True, 1)]], pa.map_(pa.bool_(), pa.int64())),
+        "money": pa.array([[(decimal.Decimal("1.50"), 1)]], pa.map_(pa.decimal128(5, 2), pa.int64())),
+    }
+    write("map_keys", pa.table({"id": pa.array([1], pa.int64()), **maps}))
 
 
 def described():
@@ -378,4 +423,6 @@ widened()
 widening()
 mapped_changes()
 troubled()
+variants()
+keys_of_maps()
 described()

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::role::RoleCommand;
 use super::shared::{
     CreateInstanceArgs, InstanceFields, NameArg, PageArgs, StateChangeArgs, WaitArgs,
 };
@@ -13,9 +14,13 @@ pub(crate) enum DatabaseCommand {
     /// Mint a one-hour PostgreSQL password
     GenerateDatabaseCredential(CredentialArgs),
     #[command(flatten)]
+    Role(RoleCommand),
+    #[command(flatten)]
     Catalog(CatalogCommand),
     #[command(flatten)]
     SyncedTable(SyncedTableCommand),
+    #[command(flatten)]
+    Table(TableCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +72,16 @@ pub(crate) enum SyncedTableCommand {
     DeleteSyncedDatabaseTable(DeleteSyncedTableArgs),
     /// List the synced tables of an instance
     ListSyncedDatabaseTables(ListOfInstanceArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// Give a PostgreSQL table a three-part name
+    CreateDatabaseTable(CreateTableArgs),
+    /// Show a PostgreSQL table by its three-part name
+    GetDatabaseTable(NameArg),
+    /// Take the three-part name away; the PostgreSQL table stays
+    DeleteDatabaseTable(NameArg),
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +175,25 @@ pub(crate) struct CreateSyncedTableArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) logical_database_name: Option<String>,
     /// The body as JSON, or @FILE; `spec` can be given only here
+    #[arg(long)]
+    pub(crate) json: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateTableArgs {
+    /// catalog.schema.table
+    #[arg(value_name = "NAME", conflicts_with = "name")]
+    pub(crate) positional: Option<String>,
+    /// The same as NAME
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Instance that holds the table; known from the catalog if that is a registered one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) database_instance_name: Option<String>,
+    /// Database that holds the table; known from the catalog if that is a registered one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) logical_database_name: Option<String>,
+    /// The body as JSON, or @FILE
     #[arg(long)]
     pub(crate) json: Option<String>,
 }

@@ -11,11 +11,13 @@ mod instance;
 mod keys;
 mod mcp;
 mod models;
+mod role;
 mod serve;
 mod shared;
 mod shell;
-#[cfg(feature = "server")]
 mod sync;
+#[cfg(feature = "server")]
+mod sync_run;
 mod tables;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,23 +31,27 @@ pub(crate) use self::connection::{
     ConnectionArgs, ConnectionStringArgs, EnvArgs, EnvStyle, ExecArgs, PgpassArgs, PsqlArgs,
 };
 pub(crate) use self::database::{
-    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CredentialArgs, DatabaseCommand,
-    DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand, ListOfInstanceArgs,
-    SyncedTableCommand, UpdateInstanceArgs,
+    CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CreateTableArgs, CredentialArgs,
+    DatabaseCommand, DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand,
+    ListOfInstanceArgs, SyncedTableCommand, TableCommand, UpdateInstanceArgs,
 };
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::mcp::McpArgs;
 pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
+pub(crate) use self::role::{CreateRoleArgs, DeleteRoleArgs, ListRolesArgs, RoleArgs, RoleCommand};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
 pub(crate) use self::shared::{
     CreateInstanceArgs, InstanceFields, PageArgs, StateChangeArgs, WaitArgs,
 };
 pub(crate) use self::shell::{CompletionsArgs, ManArgs};
+pub(crate) use self::sync::{
+    HistoryArgs, NullBytesArg, ScheduleArgs, SettingsArgs, SyncCommand, TriggerArgs, WatchArgs,
+};
 #[cfg(feature = "server")]
-pub(crate) use self::sync::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+pub(crate) use self::sync_run::{SyncMode, SyncRunArgs};
 #[cfg(feature = "server")]
 pub(crate) use self::tables::TablesPreviewArgs;
 pub(crate) use self::tables::{TablesCommand, TablesListArgs, TablesRegisterArgs};
@@ -150,10 +156,9 @@ pub(crate) enum ClientCommand {
     Man(ManArgs),
     /// Serve the tools of an AI agent over the Model Context Protocol, on standard input and output
     Mcp(Box<McpArgs>),
-    /// Load Delta tables into PostgreSQL from here
-    #[cfg(feature = "server")]
+    /// Synced tables: how far they are, what they do, and when
     #[command(subcommand)]
-    Sync(SyncCommand),
+    Sync(Box<SyncCommand>),
 }
 
 #[cfg(test)]

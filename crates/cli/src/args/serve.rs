@@ -101,6 +101,9 @@ pub(crate) struct ServeArgs {
     /// How long new access tokens and database credentials live: 10s to 1h [default: 1h]
     #[arg(long, env = "LAKEPORT_TOKEN_LIFETIME", value_name = "DURATION")]
     pub(crate) token_lifetime: Option<String>,
+    /// As root: user ids, one for each PostgreSQL server [default: 4096 chosen from the data directory]
+    #[arg(long, env = "LAKEPORT_OS_UIDS", value_name = "FIRST-LAST")]
+    pub(crate) os_uids: Option<String>,
     /// What to log, such as info or lakeport_gateway=debug
     #[arg(long, env = "LAKEPORT_LOG_FILTER", value_name = "FILTER")]
     pub(crate) log_filter: Option<String>,

@@ -14,7 +14,6 @@ mod models;
 #[cfg(feature = "server")]
 mod serve;
 mod shell;
-#[cfg(feature = "server")]
 mod sync;
 mod tables;
 #[cfg(feature = "server")]
@@ -24,6 +23,8 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
+#[cfg(feature = "server")]
+use crate::args::SyncCommand;
 use crate::args::{Cli, ClientCommand, Command, GlobalArgs};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -51,7 +52,9 @@ fn run_client(global: GlobalArgs, command: ClientCommand) -> Result<ExitCode, Fa
 fn runtime_for(command: &ClientCommand) -> Builder {
     match command {
         #[cfg(feature = "server")]
-        ClientCommand::Sync(_) => Builder::new_multi_thread(),
+        ClientCommand::Sync(command) if matches!(**command, SyncCommand::Run(_)) => {
+            Builder::new_multi_thread()
+        }
         _ => Builder::new_current_thread(),
     }
 }
@@ -77,8 +80,7 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Man(args) => shell::man(&args).map(done),
         ClientCommand::Mcp(args) => mcp::run(context, *args).await.map(done),
         ClientCommand::Tables(command) => tables::run(context, command).await.map(done),
-        #[cfg(feature = "server")]
-        ClientCommand::Sync(command) => sync::run(context, command).await.map(done),
+        ClientCommand::Sync(command) => sync::run(context, *command).await.map(done),
     }
 }
 

@@ -71,6 +71,7 @@ fn settings(args: ServeArgs) -> Settings {
         postgres_bin: args.postgres_bin,
         log_filter: args.log_filter,
         sessions_on_revoke: args.sessions_on_revoke,
+        os_uids: args.os_uids,
         mcp_hosts: args.mcp_hosts,
         app_public_schema: args.app_public_schema,
         token_lifetime: args.token_lifetime,

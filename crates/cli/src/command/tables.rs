@@ -106,6 +106,9 @@ fn view(table: &TableInfo) -> String {
         ("location", table.storage_location.clone()),
         ("owner", table.owner.clone()),
         ("comment", table.comment.clone()),
+        ("key", key(table)),
+        ("source", source(table)),
+        ("pipeline", table.pipeline_id.clone()),
     ]);
     let Some(columns) = table.columns.as_ref().filter(|columns| !columns.is_empty()) else {
         return fields;
@@ -119,6 +122,19 @@ fn view(table: &TableInfo) -> String {
         }),
     );
     format!("{fields}\n\n{columns}")
+}
+
+/// The primary key's columns.
+fn key(table: &TableInfo) -> Option<String> {
+    let constraints = table.table_constraints.iter().flatten();
+    let mut keys = constraints.filter_map(|constraint| constraint.primary_key_constraint.as_ref());
+    keys.next().map(|key| key.child_columns.join(", "))
+}
+
+/// What a synced table comes from.
+fn source(table: &TableInfo) -> Option<String> {
+    let dependencies = &table.view_dependencies.as_ref()?.dependencies;
+    dependencies.first().map(|dependency| dependency.table.table_full_name.clone())
 }
 
 fn full_name(table: &TableInfo) -> String {

@@ -76,7 +76,8 @@ where
     Bearer::Renewed(Arc::new(LiveToken::new(mint)))
 }
 
-async fn machine(
+/// A new access token for a service principal.
+pub(crate) async fn machine(
     http: &reqwest::Client,
     host: &Url,
     client_id: &str,

@@ -81,10 +81,12 @@ impl ConfigFile {
 fn entry(name: &str, section: &Section) -> Entry {
     let has = |key: &str| section.get(key).is_some_and(|value| !value.is_empty());
     let told = section.get("auth_type").filter(|kind| !kind.is_empty()).cloned();
-    let found = match () {
-        () if has("token") => Some("pat"),
-        () if has("client_id") && has("client_secret") => Some("oauth-m2m"),
-        () => None,
+    let found = if has("token") {
+        Some("pat")
+    } else if has("client_id") && has("client_secret") {
+        Some("oauth-m2m")
+    } else {
+        None
     };
     Entry {
         name: name.to_owned(),

@@ -6,9 +6,12 @@
 mod apps;
 mod catalogs;
 mod credentials;
+mod database_tables;
 mod identity;
 mod instances;
 mod pipelines;
+mod roles;
+mod sync_pipelines;
 mod synced_tables;
 mod unity;
 

@@ -1,9 +1,10 @@
-//! Pipelines, of which each synced table has one.
+//! Pipelines, of which each synced table has one, alone or with others.
 
 use lakeport_api::pipeline::{
-    GetUpdateResponse, Pipeline, StartUpdateRequest, StartUpdateResponse,
+    GetUpdateResponse, Pipeline, PipelineEvent, StartUpdateRequest, StartUpdateResponse,
 };
 
+use super::{Paging, list};
 use crate::http::Call;
 use crate::{Client, Document, Result};
 
@@ -38,5 +39,21 @@ impl Client {
     ) -> Result<Document<GetUpdateResponse>> {
         let path = PIPELINES.into_iter().chain([id, "updates", update]);
         self.fetch(Call::get(format!("get update `{update}` of pipeline `{id}`"), path)).await
+    }
+
+    /// The newest first.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn list_pipeline_events(
+        &self,
+        id: &str,
+        paging: &Paging,
+    ) -> Result<Vec<Document<PipelineEvent>>> {
+        let call = || {
+            let path = PIPELINES.into_iter().chain([id, "events"]);
+            Call::get(format!("list the events of pipeline `{id}`"), path)
+        };
+        list(self, "events", "max_results", paging, call).await
     }
 }

@@ -73,16 +73,25 @@ pub async fn run(control: Arc<Control>, cancel: CancellationToken) -> Result<()>
     Ok(())
 }
 
+/// What fails here is tried again at the next look, and keeps nothing else from its turn.
+fn look_after(task: &str, done: Result<()>) {
+    if let Err(error) = done {
+        tracing::warn!(%error, task, "it did not work; it is tried again");
+    }
+}
+
 impl Driver {
     async fn look_around(self: &Arc<Self>) -> Result<()> {
         let control = &self.control;
-        control.publish_identities().await?;
-        control.recheck_sessions().await?;
+        look_after("telling instances of identities", control.publish_identities().await);
+        look_after("looking at open sessions", control.recheck_sessions().await);
+        look_after("dropping roles of expired tokens", control.drop_idle_readers().await);
         for uid in control.store.due_instances(control.node).await? {
             if !self.is_busy(uid) && instance::needs_work(control, uid).await? {
                 self.begin(Lease::Instance(uid), uid, &self.instances);
             }
         }
+        control.run_schedules().await?;
         for due in control.store.due_synced_tables(control.node).await? {
             let room = if due.follows { &self.followers } else { &self.syncs };
             self.begin(Lease::SyncedTable(due.id), due.id, room);

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lakeport_api::{InstanceState, SyncedDatabaseTable, SyncedTableState};
+use lakeport_api::{InstanceState, SyncedTableState};
 use lakeport_catalog::TableName;
-use lakeport_store::{AppliedVersion, Instance, PipelineUpdate, SyncedTable};
+use lakeport_store::{AppliedVersion, Instance, SyncedTable, TableUpdate};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::backoff;
 use super::follow;
 use crate::instances::wire_name;
+use crate::synced_table_spec::{shape_of, stored_spec};
 use crate::synced_table_wire::{Policy, policy_of, state_name};
 use crate::{
     Control, Error, Kind, Result, RunError, RunKind, RunMode, RunOutcome, RunProgress, SyncRun,
+    sync_settings,
 };
 
 /// How soon a cancelled update is noticed.
@@ -59,7 +61,7 @@ async fn pass(control: &Control, table: &SyncedTable, cancel: CancellationToken)
     if table.deleted_at.is_some() {
         return end(control, &instance, table).await;
     }
-    let Some(update) = control.store.next_update(table.pipeline_id).await? else { return Ok(()) };
+    let Some(update) = control.store.next_update(table.id).await? else { return Ok(()) };
     if instance.state != wire_name(InstanceState::Available) {
         let message =
             format!("waiting for instance \"{}\", which is {}", instance.name, instance.state);
@@ -79,7 +81,7 @@ pub(super) struct Work<'a> {
     pub(super) control: &'a Control,
     pub(super) instance: &'a Instance,
     pub(super) table: &'a SyncedTable,
-    pub(super) update: &'a PipelineUpdate,
+    pub(super) update: &'a TableUpdate,
 }
 
 impl Work<'_> {
@@ -119,10 +121,27 @@ async fn run_update(work: &Work<'_>, cancel: CancellationToken) -> Result<()> {
     begin(work).await?;
     match while_wanted(work, &cancel, |stop| run_once(work, stop)).await {
         Ok(outcome) => match control.publish_target(instance, table).await.map_err(from_error) {
-            Ok(()) => complete(work, started_at, &outcome).await,
+            Ok(()) => {
+                complete(work, started_at, &outcome).await?;
+                gather_statistics(work, &outcome).await;
+                Ok(())
+            }
             Err(failure) => conclude(work, failure).await,
         },
         Err(failure) => conclude(work, failure).await,
+    }
+}
+
+/// Of a table that is new: later, autovacuum keeps up. Its rows are announced, so that nothing fails.
+async fn gather_statistics(work: &Work<'_>, outcome: &RunOutcome) {
+    let Work { control, instance, table, .. } = *work;
+    if table.applied.is_some() || outcome.kind != RunKind::Loaded {
+        return;
+    }
+    let writer = control.writer(instance, &table.database_name);
+    let gathered = control.runner.analyze(writer, &table.schema_name, &table.table_name).await;
+    if let Err(error) = gathered {
+        tracing::warn!(synced_table.name = table.name, error = error.message, "ANALYZE failed");
     }
 }
 
@@ -152,7 +171,7 @@ pub(super) async fn begin(work: &Work<'_>) -> Result<()> {
         let message = format!("Update {} of {} is RUNNING.", short(update.id), table.name);
         event(work, "INFO", "update_progress", &message).await?;
     }
-    control.store.set_update_state(update.id, "RUNNING").await?;
+    control.store.begin_update(table.id, update.id).await?;
     Ok(())
 }
 
@@ -170,9 +189,9 @@ async fn run_once(
 /// A run as the table's spec describes it, with its target ready to be written.
 pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Failure> {
     let Work { control, instance, table, .. } = *work;
-    let request: SyncedDatabaseTable = serde_json::from_value(table.request.clone())
-        .map_err(|error| Failure::Now(format!("the stored request is not readable: {error}")))?;
-    let spec = request.spec.unwrap_or_default();
+    let spec = stored_spec(&table.request).map_err(from_error)?;
+    let shape = shape_of(&spec).map_err(from_error)?;
+    let settings = sync_settings::of(table).map_err(from_error)?;
     let source_name = spec.source_table_full_name.unwrap_or_default();
     let name: TableName = source_name.parse().map_err(|error| Failure::Now(format!("{error}")))?;
     control.require_select_of(&table.creator, &name).await.map_err(from_error)?;
@@ -190,8 +209,8 @@ pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Fai
         target: control.writer(instance, &table.database_name),
         schema: table.schema_name.clone(),
         table: table.table_name.clone(),
-        primary_key: spec.primary_key_columns.unwrap_or_default(),
-        timeseries_key: spec.timeseries_key,
+        shape,
+        settings,
     })
 }
 
@@ -204,6 +223,10 @@ pub(super) async fn run(
 ) -> std::result::Result<RunOutcome, Failure> {
     let source = job.source_name.clone();
     let job = SyncRun { full_refresh, ..job };
+    let _slot = tokio::select! {
+        slot = work.control.sync_slots.take(work.instance.uid) => slot,
+        () = cancel.cancelled() => return Err(Failure::Cancelled),
+    };
     let outcome = work.control.runner.run(job, progress, cancel.clone()).await;
     outcome.map_err(|error| from_run_error(error, &source))
 }
@@ -237,7 +260,9 @@ async fn unwanted(work: &Work<'_>) {
     let available = wire_name(InstanceState::Available);
     loop {
         tokio::time::sleep(CANCEL_POLL).await;
-        if let Ok(false) = work.control.store.is_wanted(work.update.id, &available).await {
+        if let Ok(false) =
+            work.control.store.is_wanted(work.table.id, work.update.id, &available).await
+        {
             return;
         }
     }

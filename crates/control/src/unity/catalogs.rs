@@ -5,9 +5,9 @@ use lakeport_api::unity::{CatalogInfo, UpdateObject};
 use lakeport_catalog::check_part;
 use lakeport_store::{DatabaseCatalogRow, GrantPlace, Principal};
 
+use super::Behind;
 use super::info::{catalog_info, database_catalog_info, json};
 use super::rights::{lacking, require_manager};
-use super::{Behind, patch_of};
 use crate::instances::wire_name;
 use crate::page::PageRequest;
 use crate::{Control, Error, Page, Result};
@@ -89,7 +89,7 @@ impl Control {
         request: &UpdateObject,
     ) -> Result<CatalogInfo> {
         let who = self.who(caller).await?;
-        let patch = patch_of(request)?;
+        let patch = self.checked_patch(request).await?;
         match self.catalog_behind(&who, name).await? {
             Behind::Embedded(_) => {
                 require_manager(&self.held(&who, &catalog_place(name)).await?, name)?;

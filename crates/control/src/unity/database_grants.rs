@@ -4,14 +4,14 @@
 //! A privilege on a schema or a catalog that tables inherit is granted on each table that is there, and as a
 //! default privilege for those that come.
 
-use lakeport_engine::{RESERVED_ROLE_PREFIXES, TABLE_OWNER_ROLE, WRITER_ROLE};
+use lakeport_engine::{TABLE_OWNER_ROLE, WRITER_ROLE};
 use lakeport_pg::QuotedIdent;
-use lakeport_store::{GrantPlace, Principal, UnityGrant};
+use lakeport_store::{EVERYBODY, GrantPlace, Principal, UnityGrant};
 use tokio_postgres::Row;
 
 use super::mirror::Mirror;
 use super::rights::{
-    ALL, CREATE_SCHEMA, CREATE_TABLE, EVERYBODY, MODIFY, SELECT, USE_CATALOG, USE_SCHEMA, Who,
+    ALL, CREATE_SCHEMA, CREATE_TABLE, MODIFY, SELECT, USE_CATALOG, USE_SCHEMA, Who, is_system,
 };
 use crate::instance_roles::plain_role_sql;
 use crate::target::refused;
@@ -148,6 +148,10 @@ impl Scope<'_> {
     fn statements(&self, principal: &str, privilege: &str, direction: Direction) -> Result<String> {
         let role = match principal {
             EVERYBODY => String::from("public"),
+            name if is_system(name) => {
+                let problem = format!("\"{name}\" is called like a role of the system");
+                return Err(Error::invalid("changes.principal", problem));
+            }
             name => ident(name)?.to_string(),
         };
         let granting = Writer { direction, role };
@@ -230,10 +234,6 @@ impl Writer {
 
 fn ident(name: &str) -> Result<QuotedIdent> {
     QuotedIdent::new(name).map_err(|error| Error::invalid("name", error))
-}
-
-fn is_system(role: &str) -> bool {
-    role == "postgres" || RESERVED_ROLE_PREFIXES.iter().any(|prefix| role.starts_with(prefix))
 }
 
 /// Access lists with their owners; each is one row of (owner, list).

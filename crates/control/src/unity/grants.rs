@@ -11,15 +11,15 @@ use lakeport_api::unity_grants::{
     PrivilegeAssignment, UpdatePermissions,
 };
 use lakeport_catalog::split_name;
-use lakeport_store::{GrantPlace, Principal, UnityGrant};
+use lakeport_store::{EVERYBODY, GrantPlace, Principal, UnityGrant};
 
 use super::Behind;
 use super::database_grants::Change;
 use super::rights::{
-    ALL, CREATE_EXTERNAL_TABLE, CREATE_SCHEMA, CREATE_TABLE, EVERYBODY, MANAGE, MODIFY, SELECT,
-    USE_CATALOG, USE_SCHEMA, Who, full_name, lacking,
+    ALL, CREATE_EXTERNAL_TABLE, CREATE_SCHEMA, CREATE_TABLE, MANAGE, MODIFY, SELECT, USE_CATALOG,
+    USE_SCHEMA, Who, full_name, lacking,
 };
-use crate::{Control, Error, Kind, Result};
+use crate::{Capability, Control, Error, Kind, Result};
 
 const ON_TABLES: &[&str] = &[ALL, "APPLY_TAG", "BROWSE", MANAGE, MODIFY, SELECT];
 const ON_SCHEMAS: &[&str] = &[CREATE_EXTERNAL_TABLE, CREATE_TABLE, USE_SCHEMA];
@@ -64,7 +64,7 @@ impl Control {
         principal: Option<&str>,
     ) -> Result<Vec<UnityGrant>> {
         let who = self.who(caller).await?;
-        let (behind, manages) = self.place_behind(&who, place).await?;
+        let (behind, manages) = self.place_behind(caller, &who, place).await?;
         let mut grants = match &behind {
             Behind::Embedded(_) => self.store.unity_grants(place, None).await?,
             Behind::Database(row) => self.mirror(row).await?.grants(place).await?,
@@ -85,14 +85,23 @@ impl Control {
     ) -> Result<PermissionsList> {
         let place = place_of(kind, name)?;
         let who = self.who(caller).await?;
-        let (behind, manages) = self.place_behind(&who, &place).await?;
+        let (behind, manages) = self.place_behind(caller, &who, &place).await?;
         if !manages {
             return Err(lacking("ownership or MANAGE", &full_name(&place)));
         }
         let change = self.checked_change(&place, request).await?;
         match &behind {
             Behind::Embedded(_) => {
-                self.store.change_unity_grants(&place, &change.remove, &change.add).await?;
+                let changed =
+                    self.store.change_unity_grants(&place, &change.remove, &change.add).await;
+                match changed {
+                    Err(lakeport_store::Error::Constraint(_)) => {
+                        return Err(Error::conflict(
+                            "an object or a principal went away: try again",
+                        ));
+                    }
+                    changed => changed?,
+                }
             }
             Behind::Database(row) => self.mirror(row).await?.change(&place, &change).await?,
         }
@@ -100,7 +109,12 @@ impl Control {
     }
 
     /// Whether the place is there for the caller, and whether its grants are the caller's to change.
-    async fn place_behind(&self, who: &Who, place: &GrantPlace) -> Result<(Behind, bool)> {
+    async fn place_behind(
+        &self,
+        caller: &Principal,
+        who: &Who,
+        place: &GrantPlace,
+    ) -> Result<(Behind, bool)> {
         let name = full_name(place);
         let what = match place {
             GrantPlace { table: Some(_), .. } => "table",
@@ -115,8 +129,11 @@ impl Control {
         if let Behind::Database(row) = &behind {
             let owner = self.mirror(row).await?.owner_of(who, place).await?;
             let owner = owner.ok_or_else(|| Error::not_found(what, &name))?;
-            let manages = who.owns(&row.owner) || who.owns(&owner);
-            return Ok((behind, manages));
+            // Grants are made with rights of ours, so an owner's word counts for the table alone: who owns
+            // a schema, or has registered the database, may not read what is in it.
+            let own = place.table.is_some() && who.is_role(&owner);
+            let capability = self.capability(caller, row.instance_uid).await?;
+            return Ok((behind, own || capability == Capability::CanManage));
         }
         let held = match (&place.schema, &place.table) {
             (Some(_), Some(_)) => self.known_table(who, &name).await?.1,

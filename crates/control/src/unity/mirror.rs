@@ -102,7 +102,7 @@ impl Mirror {
 
     pub(super) async fn schema(&self, who: &Who, name: &str) -> Result<Option<SchemaInfo>> {
         let sql = schema_sql("n.nspname = $2");
-        let rows = self.query(&sql, &[&who.filter(), &name]).await?;
+        let rows = self.query(&sql, &[&who.roles(), &name]).await?;
         Ok(rows.first().map(|row| self.schema_info(row)))
     }
 
@@ -113,7 +113,7 @@ impl Mirror {
         limit: i64,
     ) -> Result<Vec<SchemaInfo>> {
         let page = format!("{SCHEMA_NAME} > $2 order by {SCHEMA_NAME} limit $3");
-        let rows = self.query(&schema_sql(&page), &[&who.filter(), &after, &limit]).await?;
+        let rows = self.query(&schema_sql(&page), &[&who.roles(), &after, &limit]).await?;
         Ok(rows.iter().map(|row| self.schema_info(row)).collect())
     }
 
@@ -147,7 +147,7 @@ impl Mirror {
         schema: &str,
         name: &str,
     ) -> Result<Option<TableInfo>> {
-        self.find_table(who.filter(), schema, name).await
+        self.find_table(who.roles(), schema, name).await
     }
 
     /// For whoever is let in by rights of ours.
@@ -161,14 +161,14 @@ impl Mirror {
 
     async fn find_table(
         &self,
-        names: Option<&[String]>,
+        roles: Option<Vec<&str>>,
         schema: &str,
         name: &str,
     ) -> Result<Option<TableInfo>> {
         // A view's text is read here only: it waits for whoever changes the view.
         let view = "case when c.relkind in ('v', 'm') then pg_catalog.pg_get_viewdef(c.oid) end";
         let sql = table_sql(view, "c.relname = $3");
-        let rows = self.query(&sql, &[&names, &schema, &name]).await?;
+        let rows = self.query(&sql, &[&roles, &schema, &name]).await?;
         Ok(self.table_infos(schema, &rows).await?.into_iter().next())
     }
 
@@ -181,7 +181,7 @@ impl Mirror {
     ) -> Result<Vec<TableInfo>> {
         let page = format!("{TABLE_NAME} > $3 order by {TABLE_NAME} limit $4");
         let sql = table_sql("null::text", &page);
-        let rows = self.query(&sql, &[&who.filter(), &schema, &after, &limit]).await?;
+        let rows = self.query(&sql, &[&who.roles(), &schema, &after, &limit]).await?;
         self.table_infos(schema, &rows).await
     }
 
@@ -259,15 +259,15 @@ impl Mirror {
             )
         };
         let sql = format!(
-            "select k.conrelid, k.contype::text, k.conname::text, {}, pn.nspname::text,
+            "select c.conrelid, c.contype::text, c.conname::text, {}, pn.nspname::text,
                     p.relname::text, {}
-             from pg_catalog.pg_constraint k
-             left join pg_catalog.pg_class p on p.oid = k.confrelid
+             from pg_catalog.pg_constraint c
+             left join pg_catalog.pg_class p on p.oid = c.confrelid
              left join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace
-             where k.conrelid = any($1) and k.contype in ('p', 'f')
-             order by k.contype desc, k.conname",
-            names("k.conrelid", "k.conkey"),
-            names("k.confrelid", "k.confkey"),
+             where c.conrelid = any($1) and c.contype in ('p', 'f')
+             order by c.contype desc, c.conname",
+            names("c.conrelid", "c.conkey"),
+            names("c.confrelid", "c.confkey"),
         );
         let mut found: HashMap<u32, Vec<TableConstraint>> = HashMap::new();
         for row in &self.query(&sql, &[&oids]).await? {
@@ -313,7 +313,7 @@ impl Mirror {
              order by {SCHEMA_NAME}, {TABLE_NAME} limit $6"
         );
         let values: &[&(dyn ToSql + Sync)] =
-            &[&who.filter(), &like.0, &like.1, &schema, &name, &limit];
+            &[&who.roles(), &like.0, &like.1, &schema, &name, &limit];
         let rows = self.query(&sql, values).await?;
         let summary =
             |row: &Row| (row.get(0), row.get(1), kind_and_format(row.get(2)).0.to_owned());

@@ -17,6 +17,7 @@ mod rights;
 mod schemas;
 mod tables;
 
+use lakeport_api::unity::UpdateObject;
 use lakeport_store::{DatabaseCatalogRow, ObjectPatch, UnityCatalog};
 
 use crate::{Control, Error, Result};
@@ -43,6 +44,22 @@ impl Control {
         let known = who.owns(&row.owner) || self.is_named_in(who, name, None).await?;
         if known { Ok(Behind::Embedded(row)) } else { Err(not_found()) }
     }
+
+    async fn checked_patch(&self, request: &UpdateObject) -> Result<ObjectPatch> {
+        if request.new_name.is_some() {
+            return Err(Error::unsupported("new_name: renaming is not supported"));
+        }
+        if let Some(owner) = &request.owner
+            && self.store.principal(owner).await?.is_none()
+        {
+            let problem = format!("\"{owner}\" is no user, service principal or group");
+            return Err(Error::invalid("owner", problem));
+        }
+        let properties =
+            request.properties.as_ref().map(|map| info::json(Some(map))).transpose()?;
+        let (owner, comment) = (request.owner.clone(), request.comment.clone());
+        Ok(ObjectPatch { owner, comment, properties })
+    }
 }
 
 /// What shows a database is changed there.
@@ -51,15 +68,4 @@ fn read_only(catalog: &DatabaseCatalogRow, what: &str) -> Error {
         "catalog \"{}\" shows database \"{}\" of instance \"{}\" as it is: {what} in SQL",
         catalog.name, catalog.database_name, catalog.instance_name
     ))
-}
-
-fn patch_of(request: &lakeport_api::unity::UpdateObject) -> Result<ObjectPatch> {
-    if request.new_name.is_some() {
-        return Err(Error::unsupported("new_name: renaming is not supported"));
-    }
-    if request.owner.as_deref() == Some("") {
-        return Err(Error::invalid("owner", "it is empty"));
-    }
-    let properties = request.properties.as_ref().map(|map| info::json(Some(map))).transpose()?;
-    Ok(ObjectPatch { owner: request.owner.clone(), comment: request.comment.clone(), properties })
 }

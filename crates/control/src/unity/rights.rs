@@ -7,13 +7,11 @@
 use std::collections::BTreeSet;
 
 use lakeport_catalog::{TableName, join_name};
-use lakeport_store::{DatabaseCatalogRow, GrantPlace, Principal, UnityTable};
+use lakeport_store::{DatabaseCatalogRow, EVERYBODY, GrantPlace, Principal, UnityTable};
 use uuid::Uuid;
 
+use crate::roles::is_reserved;
 use crate::{Control, Error, Kind, Result};
-
-/// Everybody is in it.
-pub(super) const EVERYBODY: &str = "account users";
 
 pub(super) const ALL: &str = "ALL_PRIVILEGES";
 pub(super) const MANAGE: &str = "MANAGE";
@@ -43,6 +41,17 @@ impl Who {
         (!self.admin).then_some(self.names.as_slice())
     }
 
+    /// The roles that may be the caller's on an instance; none of the system's, whoever is called so.
+    pub(super) fn roles(&self) -> Option<Vec<&str>> {
+        let own = self.names.iter().map(String::as_str).filter(|name| !is_system(name));
+        (!self.admin).then(|| own.collect())
+    }
+
+    /// Whether one of the caller's roles owns what this role owns.
+    pub(super) fn is_role(&self, owner: &str) -> bool {
+        !is_system(owner) && self.names.iter().any(|name| name == owner)
+    }
+
     pub(super) fn owns(&self, owner: &str) -> bool {
         self.admin || self.names.iter().any(|name| name == owner)
     }
@@ -55,6 +64,11 @@ impl Who {
     pub(super) fn instances(&self) -> &[Uuid] {
         &self.instances
     }
+}
+
+/// Roles that are nobody's.
+pub(super) fn is_system(role: &str) -> bool {
+    role == "postgres" || is_reserved(role)
 }
 
 /// What a caller holds on a table, a schema or a catalog.

@@ -6,7 +6,7 @@ use lakeport_store::{GrantPlace, Principal, UnitySchema};
 
 use super::info::{convert, json, schema_info};
 use super::rights::{CREATE_SCHEMA, Held, USE_CATALOG, Who, lacking, require_manager};
-use super::{Behind, patch_of, read_only};
+use super::{Behind, read_only};
 use crate::page::PageRequest;
 use crate::{Control, Error, Page, Result};
 
@@ -94,7 +94,7 @@ impl Control {
     ) -> Result<SchemaInfo> {
         let not_found = || Error::not_found("schema", full_name);
         let who = self.who(caller).await?;
-        let patch = patch_of(request)?;
+        let patch = self.checked_patch(request).await?;
         let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
         if let Behind::Database(row) = self.catalog_behind(&who, &catalog).await? {
             return Err(read_only(&row, "change the schema"));

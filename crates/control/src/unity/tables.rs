@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::info::{delta_column, json, table_info};
 use super::rights::{CREATE_EXTERNAL_TABLE, CREATE_TABLE, Who, require, require_manager};
-use super::{Behind, constraints, patch_of, read_only};
+use super::{Behind, constraints, read_only};
 use crate::page::PageRequest;
 use crate::{Control, Error, Kind, Page, Result};
 
@@ -230,7 +230,7 @@ impl Control {
         request: &UpdateObject,
     ) -> Result<TableInfo> {
         let who = self.who(caller).await?;
-        let patch = patch_of(request)?;
+        let patch = self.checked_patch(request).await?;
         self.refuse_databases(&who, full_name, "change the table").await?;
         let (row, held) = self.known_table(&who, full_name).await?;
         require_manager(&held, full_name)?;

@@ -37,6 +37,9 @@ pub(crate) struct ClusterFile {
     pub(crate) major: u32,
     /// Passwords derive from it; no secret itself.
     pub(crate) nonce: Uuid,
+    /// The user that its server runs as, where it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<u32>,
 }
 
 impl ClusterFile {
@@ -143,6 +146,17 @@ impl Layout {
             Err(error) => return Err(Error::io("listing", &pool)(error)),
         };
         Ok(entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect())
+    }
+
+    /// Of every cluster that is there or prepared; one that cannot be read is nobody's.
+    pub(crate) fn cluster_files(&self) -> impl Iterator<Item = ClusterFile> {
+        let below = |parent: PathBuf| {
+            let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path())
+        };
+        let prepared = below(self.root.join("pool")).flat_map(below);
+        let clusters = below(self.root.join("clusters")).chain(prepared);
+        clusters.filter_map(|directory| ClusterFile::read(&directory).ok())
     }
 
     /// Turns a prepared cluster into this one; false if there is none.

@@ -12,8 +12,10 @@ mod os_user;
 mod overlay;
 mod postmaster;
 mod template;
+mod uids;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ pub use binaries::Search;
 use crate::{ClusterId, Endpoint, Engine, Error, Observed, Process, Result, Settings, Version};
 use layout::{ClusterFile, Layout};
 use os_user::OsUser;
+use uids::Uids;
 
 /// Derives the password of a role from a purpose; the engine stores none.
 pub type Passwords = Arc<dyn Fn(&str) -> String + Send + Sync>;
@@ -38,7 +41,9 @@ const PORT: u16 = 5432;
 
 pub struct LocalEngine {
     layout: Layout,
+    /// Who prepares clusters.
     user: OsUser,
+    uids: Uids,
     versions: BTreeMap<u32, Version>,
     default_major: u32,
     passwords: Passwords,
@@ -48,13 +53,27 @@ pub struct LocalEngine {
 
 impl LocalEngine {
     /// Prepares the data directory and finds the PostgreSQL versions.
-    pub async fn open(data_dir: &Path, search: Search, passwords: Passwords) -> Result<Self> {
+    pub async fn open(
+        data_dir: &Path,
+        search: Search,
+        passwords: Passwords,
+        uids: Option<RangeInclusive<u32>>,
+    ) -> Result<Self> {
         let user = OsUser::for_servers()?;
         let layout = Layout::open(data_dir, &user)?;
+        let uids = Uids::open(uids, &layout, &user)?;
         let versions = binaries::find(&search, &layout, &user).await?;
         let default_major = binaries::default_major(&versions).ok_or(Error::NoPostgres)?;
         layout.remove_leftovers();
-        Ok(Self { layout, user, versions, default_major, passwords, templates: Mutex::new(()) })
+        Ok(Self {
+            layout,
+            user,
+            uids,
+            versions,
+            default_major,
+            passwords,
+            templates: Mutex::new(()),
+        })
     }
 
     /// 16, as Lakebase Provisioned, or the nearest that is there.
@@ -137,7 +156,7 @@ impl Engine for LocalEngine {
 
     async fn configure(&self, id: &ClusterId, settings: &Settings) -> Result<()> {
         let file = self.cluster_file(id)?;
-        self.layout.make_socket_directory(id, &self.user)?;
+        self.layout.make_socket_directory(id, &self.user.of_cluster(file.uid))?;
         files::write(&self.layout, id, &self.user, file.major, settings)
     }
 
@@ -146,14 +165,16 @@ impl Engine for LocalEngine {
         if postmaster::observe(&data)? == Process::Ready {
             return Ok(());
         }
-        let version = self.version(self.cluster_file(id)?.major)?;
-        self.layout.make_socket_directory(id, &self.user)?;
+        let file = self.cluster_file(id)?;
+        let version = self.version(file.major)?;
+        let user = self.user.of_cluster(file.uid);
+        self.layout.make_socket_directory(id, &user)?;
         let launch = postmaster::Launch {
             bin: &version.bin,
             data: &data,
             settings: &self.layout.settings_file(id),
             log: &self.layout.log(id),
-            user: &self.user,
+            user: &user,
         };
         postmaster::start(launch).await
     }

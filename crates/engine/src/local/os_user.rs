@@ -1,5 +1,9 @@
-//! The operating-system user that servers run as: ours, or, when we are root, an unprivileged one,
-//! because `postgres` refuses to run as root.
+//! The operating-system users that servers run as: ours, or, when we are root, unprivileged ones, because
+//! `postgres` refuses to run as root.
+//!
+//! As root each cluster has a user id of its own, so that no server can reach what belongs to another. A
+//! running server needs no name for it; `initdb` and `postgres --single` do, so clusters are prepared as
+//! a named user first.
 
 use std::fs;
 use std::os::unix::fs::lchown;
@@ -55,6 +59,22 @@ impl OsUser {
             command.uid(uid).gid(gid);
         }
         command
+    }
+
+    /// The user of one cluster: of its own, where it has been given one.
+    pub(crate) fn of_cluster(&self, uid: Option<u32>) -> Self {
+        let mut user = self.clone();
+        if let (Some(_), Some(uid)) = (self.drop_to, uid) {
+            user.drop_to = Some((uid, uid));
+        }
+        user
+    }
+
+    /// Whether files may be given to this user id: a container may not know it.
+    pub(crate) fn can_give_to(uid: u32, scratch: &Path) -> bool {
+        let given = fs::create_dir(scratch).and_then(|()| lchown(scratch, Some(uid), Some(uid)));
+        let removed = fs::remove_dir(scratch);
+        given.is_ok() && removed.is_ok()
     }
 
     /// Gives one file or directory to the servers' user.

@@ -37,7 +37,8 @@ impl LocalEngine {
     }
 
     async fn copy_template(&self, version: &Version, template: &Path, work: &Path) -> Result<()> {
-        let file = ClusterFile { major: version.major, nonce: Uuid::new_v4() };
+        let uid = self.uids.free(&self.layout)?;
+        let file = ClusterFile { major: version.major, nonce: Uuid::new_v4(), uid };
         let (from, to, user) = (template.join("data"), work.to_owned(), self.user.clone());
         let written = file.clone();
         run_blocking(move || {
@@ -52,7 +53,11 @@ impl LocalEngine {
         });
         let data = work.join("data");
         single_user(&version.bin, &data, &self.user, &statements).await?;
-        sync(&version.bin, &data, &self.user).await
+        if uid.is_some() {
+            let (tree, owner) = (data.clone(), self.user.of_cluster(uid));
+            run_blocking(move || own_tree(&tree, &owner)).await?;
+        }
+        sync(&version.bin, &data, &self.user.of_cluster(uid)).await
     }
 
     async fn ensure_template(&self, version: &Version) -> Result<PathBuf> {
@@ -208,4 +213,15 @@ pub(super) fn copy_tree(from: &Path, to: &Path, owner: Option<&OsUser>) -> Resul
         fs::copy(from, to).map_err(Error::io("copying to", to))?;
     }
     owner.map_or(Ok(()), |user| user.own(to))
+}
+
+fn own_tree(path: &Path, owner: &OsUser) -> Result<()> {
+    let metadata = fs::symlink_metadata(path).map_err(Error::io("looking at", path))?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path).map_err(Error::io("listing", path))? {
+            let entry = entry.map_err(Error::io("listing", path))?;
+            own_tree(&entry.path(), owner)?;
+        }
+    }
+    owner.own(path)
 }

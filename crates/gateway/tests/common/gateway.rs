@@ -57,6 +57,8 @@ impl Script {
             roles: vec![user.to_owned(), "clerks".to_owned()],
             instances: instances.iter().map(|name| format!("uid-{name}")).collect(),
             token_id: format!("jti-{user}-{}", token.len()),
+            origin: None,
+            session_role: None,
         };
         self.tokens.insert(token.to_owned(), Ok(identity));
     }

@@ -82,35 +82,45 @@ impl AccessTokens {
 }
 
 #[cfg(test)]
-mod tests {
-    use lakeport_store::PrincipalKind;
+pub(crate) fn principal_for_tests(name: &str) -> Principal {
+    Principal {
+        id: 7,
+        kind: lakeport_store::PrincipalKind::User,
+        user_name: name.to_owned(),
+        display_name: String::new(),
+        application_id: None,
+        external_id: None,
+        entitlements: Vec::new(),
+        active: true,
+        is_admin: false,
+        built_in: false,
+        generation: 1,
+    }
+}
 
+#[cfg(test)]
+mod tests {
     use super::*;
-    use crate::{Credentials, keys};
+    use crate::{CredentialRequest, Credentials, keys};
 
     #[test]
     fn credentials_and_access_tokens_do_not_pass_for_each_other() {
         let keys = keys::for_tests();
         let access = AccessTokens::new(Arc::clone(&keys), "42");
         let credentials = Credentials::new(keys, "42");
-        let owner = Principal {
-            id: 7,
-            kind: PrincipalKind::User,
-            user_name: String::from("a@b.c"),
-            display_name: String::new(),
-            application_id: None,
-            external_id: None,
-            entitlements: Vec::new(),
-            active: true,
-            is_admin: false,
-            built_in: false,
-            generation: 1,
-        };
+        let owner = principal_for_tests("a@b.c");
         let (token, _) = access.issue(&owner, "c", "all-apis", Uuid::nil()).unwrap();
         let claims = access.verify(&token).unwrap();
         assert_eq!((claims.principal, claims.sub.as_str()), (7, "a@b.c"));
         assert_eq!(credentials.verify(&token), Err(CredentialError::Invalid));
-        let (credential, _) = credentials.issue("a@b.c", vec![]).unwrap();
+        let (credential, _) = credentials
+            .issue(CredentialRequest {
+                owner: &owner,
+                instances: Vec::new(),
+                origin: None,
+                role: None,
+            })
+            .unwrap();
         assert!(access.verify(&credential).is_err());
     }
 }

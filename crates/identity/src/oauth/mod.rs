@@ -14,9 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_store::{Principal, Store};
+use uuid::Uuid;
 
 use crate::{CredentialError, Result, SigningKeys};
 use access::AccessTokens;
+#[cfg(test)]
+pub(crate) use access::principal_for_tests;
 
 pub use authorization::{AuthorizationRequest, Parameters, Redirect};
 pub use client::{CLI_CLIENT, Client};
@@ -74,18 +77,18 @@ impl OAuth {
         self
     }
 
-    /// The owner of an access token that is good at this moment, and the token's id.
+    /// The owner of an access token that is good at this moment, the token's id, and what it came of.
     pub async fn bearer(
         &self,
         token: &str,
-    ) -> std::result::Result<(Principal, String), BearerError> {
+    ) -> std::result::Result<(Principal, String, Uuid), BearerError> {
         let claims = self.access.verify(token)?;
         let owner = self
             .store
             .principal_of_access_token(claims.principal, &claims.jti, claims.origin)
             .await
             .map_err(crate::Error::from)?;
-        owner.map(|owner| (owner, claims.jti)).ok_or(BearerError::Revoked)
+        owner.map(|owner| (owner, claims.jti, claims.origin)).ok_or(BearerError::Revoked)
     }
 }
 

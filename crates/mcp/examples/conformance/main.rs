@@ -16,7 +16,7 @@ use rmcp::model::{
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
     LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam,
     ReadResourceRequestParams, ReadResourceResponse, ServerConfig, SetLevelRequestParams,
-    SubscribeRequestParams, Tool, UnsubscribeRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -38,7 +38,8 @@ async fn main() -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     // Sessions, for the parts of the older protocol that ask the client something.
-    let config = StreamableHttpServerConfig::default().enforce_origin_validation();
+    let config = StreamableHttpServerConfig::default()
+        .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*"]);
     let manager = Arc::new(LocalSessionManager::default());
     let service = StreamableHttpService::new(|| Ok(Fixtures), manager, config);
     use std::io::Write;
@@ -184,6 +185,13 @@ impl ServerHandler for Fixtures {
 
     async fn set_level(&self, _: SetLevelRequestParams, _: Context) -> Result<()> {
         Ok(())
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        asked: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(asked.clone())
     }
 
     async fn subscribe(&self, _: SubscribeRequestParams, _: Context) -> Result<()> {

@@ -8,11 +8,12 @@
 mod cursor;
 mod error;
 mod rows;
+mod scanner;
 mod session;
 mod statement;
 mod wire;
 
 pub(crate) use cursor::{CURSOR_LIFETIME, Cursors};
-pub(crate) use rows::{Column, Page};
+pub(crate) use rows::{Cell, Column, Page};
 pub(crate) use session::{Executed, Session, Target};
 pub(crate) use statement::{Effect, Statement};

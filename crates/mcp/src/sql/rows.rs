@@ -1,9 +1,11 @@
 //! Rows as an agent gets them: JSON where JSON has the type, text elsewhere, never more than was agreed.
 
+use std::borrow::Cow;
+
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{DataRowBody, RowDescriptionBody};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -18,6 +20,19 @@ pub(crate) struct Column {
     pub(super) oid: Oid,
     #[serde(skip)]
     pub(super) modifier: i32,
+}
+
+/// A value of a row, for schemas: any JSON, but no string is longer than what values are cut to.
+pub(crate) enum Cell {}
+
+impl JsonSchema for Cell {
+    fn schema_name() -> Cow<'static, str> {
+        "Cell".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "A value, or null", "maxLength": 20_000 })
+    }
 }
 
 /// A part of a result.
@@ -96,7 +111,7 @@ mod oid {
 }
 
 /// Whole numbers beyond this are not told apart by every reader of JSON.
-const LARGEST_EXACT: i64 = 1 << 53;
+const LARGEST_EXACT: u64 = 1 << 53;
 
 /// `numeric` stays text, because its digits are what it is for.
 fn value(oid: Oid, text: &str) -> Value {
@@ -104,7 +119,7 @@ fn value(oid: Oid, text: &str) -> Value {
         oid::BOOL => Some(Value::Bool(text == "t")),
         oid::INT2 | oid::INT4 | oid::INT8 | oid::OID => {
             let number = text.parse::<i64>().ok();
-            number.filter(|number| number.abs() <= LARGEST_EXACT).map(Value::from)
+            number.filter(|number| number.unsigned_abs() <= LARGEST_EXACT).map(Value::from)
         }
         oid::FLOAT4 | oid::FLOAT8 => {
             let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);

@@ -113,9 +113,14 @@ impl Session {
         Ok(())
     }
 
-    /// A transaction for statements of our own about the database: names mean what PostgreSQL made them.
+    /// A transaction for statements of our own about the database.
     pub(crate) async fn inspect(&mut self, call: &Call) -> Result<()> {
         self.read_only(call).await?;
+        self.pin_names().await
+    }
+
+    /// From here on names and operators mean what PostgreSQL made them.
+    pub(crate) async fn pin_names(&mut self) -> Result<()> {
         self.command("SET LOCAL search_path = pg_catalog, pg_temp").await
     }
 
@@ -241,8 +246,9 @@ impl Session {
         let list = |numbers: Vec<String>| format!("{{{}}}", numbers.join(","));
         let oids = list(self.columns.iter().map(|column| column.oid.to_string()).collect());
         let modifiers = list(self.columns.iter().map(|one| one.modifier.to_string()).collect());
-        let sql = "SELECT pg_catalog.format_type(o, m) \
-                   FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.int4[]) AS t(o, m)";
+        let sql = "SELECT pg_catalog.format_type(o, m) FROM ROWS FROM ( \
+                   pg_catalog.unnest($1::pg_catalog.oid[]), \
+                   pg_catalog.unnest($2::pg_catalog.int4[])) AS t(o, m)";
         let suspended = self.is_suspended;
         let names = self.rows(call, sql, &[Some(&oids), Some(&modifiers)]).await?;
         self.is_suspended = suspended;

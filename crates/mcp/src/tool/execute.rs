@@ -11,7 +11,7 @@ use super::{Hints, Tool, database_or_default, find_instance};
 use crate::Access;
 use crate::call::{Call, Result};
 use crate::confirm::{self, Confirmation, Plan, Verdict, confirm};
-use crate::sql::{Column, Effect, Executed, Page, Session, Statement, Target};
+use crate::sql::{Cell, Column, Effect, Executed, Page, Session, Statement, Target};
 
 pub(super) struct Execute;
 
@@ -43,6 +43,7 @@ pub(super) struct Output {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     columns: Vec<Column>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Vec<Cell>>")]
     rows: Vec<Vec<Value>>,
     /// Whether rows were left out
     #[serde(skip_serializing_if = "Option::is_none")]

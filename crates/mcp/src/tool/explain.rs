@@ -1,13 +1,13 @@
 //! `lakebase_explain`: the plan of a statement, and what stands out in it.
 
+use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Hints, Tool, database_or_default};
+use super::{Hints, Tool, database_or_default, only_value};
 use crate::Access;
 use crate::call::{Call, Result};
-use crate::failure::{Failure, code};
 use crate::sql::{Session, Statement, Target};
 
 pub(super) struct Explain;
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Output {
     /// In PostgreSQL's JSON form
-    plan: Value,
+    plan: Vec<JsonObject>,
     /// What stands out, in words
     observations: Vec<String>,
 }
@@ -62,10 +62,11 @@ impl Tool for Explain {
         let mut session = Session::open(call, &target).await?;
         session.read_only(call).await?;
         let rows = session.rows(call, &sql, &parameters).await?;
-        let plan = rows.into_iter().flatten().next();
-        let plan = plan.ok_or_else(|| Failure::new(code::INTERNAL, "PostgreSQL sent no plan"))?;
+        let plan: Vec<JsonObject> = only_value(rows)?;
         let mut observations = Vec::new();
-        observe(&plan[0]["Plan"], &mut observations);
+        for node in plan.iter().filter_map(|plan| plan.get("Plan")) {
+            observe(node, &mut observations);
+        }
         Ok(Output { plan, observations })
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Owns: one look, and the thresholds from which on it says something. Never: a change.
 
+use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Hints, Tool, database_or_default};
+use super::{Hints, Tool, database_or_default, only_value};
 use crate::Access;
 use crate::call::{Call, Result};
 use crate::sql::{Session, Target};
@@ -27,7 +28,7 @@ pub(super) struct Output {
     /// Worst first; empty if nothing deserves attention
     findings: Vec<Finding>,
     /// Numbers as PostgreSQL has them
-    measurements: Value,
+    measurements: JsonObject,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -63,9 +64,10 @@ impl Tool for Health {
         let mut session = Session::open(call, &target).await?;
         session.inspect(call).await?;
         let rows = session.rows(call, MEASURE, &[]).await?;
-        let measurements = rows.into_iter().flatten().next().unwrap_or_default();
+        let measurements: Value = only_value(rows)?;
         let mut findings = findings(&measurements);
         findings.sort_by_key(|finding| finding.severity);
+        let measurements = measurements.as_object().cloned().unwrap_or_default();
         Ok(Output { findings, measurements })
     }
 }

@@ -12,6 +12,7 @@ mod query;
 mod structure;
 mod sync;
 mod sync_status;
+mod synced_table;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -157,6 +158,13 @@ fn parse<T: DeserializeOwned>(mut arguments: JsonObject) -> Result<T, Failure> {
 /// The value of an argument that this action cannot do without, in the reference's words.
 fn required<T>(action: &str, name: &str, value: Option<T>) -> Result<T, Failure> {
     value.ok_or_else(|| Failure::invalid(format!("{action} requires: {name}")))
+}
+
+/// The one value that a statement of ours gives, which is JSON of a known form.
+fn only_value<T: DeserializeOwned>(rows: Vec<Vec<Value>>) -> Result<T, Failure> {
+    let value = rows.into_iter().flatten().next().unwrap_or_default();
+    serde_json::from_value(value)
+        .map_err(|error| Failure::new(code::INTERNAL, format!("PostgreSQL's answer: {error}")))
 }
 
 /// The database that every instance has, and that the reference means where it names none.

@@ -8,7 +8,7 @@ use super::{Hints, Tool, database_or_default, required};
 use crate::Access;
 use crate::call::{Call, Result};
 use crate::failure::Failure;
-use crate::sql::{CURSOR_LIFETIME, Column, Session, Statement, Target};
+use crate::sql::{CURSOR_LIFETIME, Cell, Column, Session, Statement, Target};
 
 pub(super) struct Query;
 
@@ -31,6 +31,7 @@ pub(super) struct Arguments {
 pub(super) struct Output {
     columns: Vec<Column>,
     /// A list of values for each row, in the order of the columns; numeric and large numbers are text
+    #[schemars(with = "Vec<Vec<Cell>>")]
     rows: Vec<Vec<Value>>,
     row_count: usize,
     /// Whether there may be more rows

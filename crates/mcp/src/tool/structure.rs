@@ -1,10 +1,10 @@
 //! `lakebase_schema`: what is in a database, as far as the caller may see it.
 
+use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Hints, Tool, database_or_default};
+use super::{Hints, Tool, database_or_default, only_value};
 use crate::Access;
 use crate::call::{Call, Result};
 use crate::failure::{Failure, code};
@@ -29,16 +29,16 @@ pub(super) struct Arguments {
 pub(super) struct Output {
     /// Databases of the instance that the caller may connect to
     #[serde(skip_serializing_if = "Option::is_none")]
-    databases: Option<Value>,
+    databases: Option<Vec<String>>,
     /// Tables and views: schema, name, kind, estimated rows, size in bytes, comment, columns
     #[serde(skip_serializing_if = "Option::is_none")]
-    relations: Option<Vec<Value>>,
+    relations: Option<Vec<JsonObject>>,
     /// Whether there are more relations than are listed; name a schema
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<bool>,
     /// Columns, keys, indexes, privileges of the caller
     #[serde(skip_serializing_if = "Option::is_none")]
-    table: Option<Value>,
+    table: Option<JsonObject>,
 }
 
 impl Tool for Schema {
@@ -72,13 +72,14 @@ impl Tool for Schema {
 const MOST_RELATIONS: usize = 200;
 
 async fn overview(call: &Call, session: &mut Session, schema: Option<&str>) -> Result<Output> {
-    let databases = match schema {
+    let databases: Option<Vec<String>> = match schema {
         Some(_) => None,
-        None => session.rows(call, DATABASES, &[]).await?.into_iter().flatten().next(),
+        None => Some(only_value(session.rows(call, DATABASES, &[]).await?)?),
     };
     let most = (MOST_RELATIONS + 1).to_string();
     let rows = session.rows(call, RELATIONS, &[schema, Some(&most)]).await?;
-    let mut relations: Vec<_> = rows.into_iter().flatten().collect();
+    let objects = rows.into_iter().map(|row| only_value(vec![row]));
+    let mut relations = objects.collect::<Result<Vec<JsonObject>, Failure>>()?;
     let truncated = relations.len() > MOST_RELATIONS;
     relations.truncate(MOST_RELATIONS);
     if let (Some(schema), true) = (schema, relations.is_empty()) {
@@ -107,15 +108,16 @@ async fn table(
         (schema, _) => (schema, name),
     };
     let found = session.rows(call, FIND, &[schema, Some(name)]).await?;
-    let Some(oid) = found.first().and_then(|row| row[0].as_i64()) else {
+    let oid = found.first().and_then(|row| row.first()?.as_i64()).unwrap_or_default().to_string();
+    session.pin_names().await?;
+    let described = session.rows(call, TABLE, &[Some(&oid)]).await?;
+    if described.is_empty() {
         let message = format!("table_name: there is no `{name}` that the caller may see");
         return Err(Failure::new(code::NOT_FOUND, message)
             .hint("call without table_name for an overview")
             .into());
-    };
-    let oid = oid.to_string();
-    let described = session.rows(call, TABLE, &[Some(&oid)]).await?;
-    Ok(Output { table: described.into_iter().flatten().next(), ..Output::default() })
+    }
+    Ok(Output { table: Some(only_value(described)?), ..Output::default() })
 }
 
 const DATABASES: &str = "
@@ -151,12 +153,9 @@ LIMIT $2::bigint";
 
 /// By schema and name, or by the name alone where the search path finds it.
 const FIND: &str = "
-SELECT c.oid
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relname = $2::text AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-  AND CASE WHEN $1::text IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
-           ELSE n.nspname = $1 END
-  AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
+SELECT pg_catalog.to_regclass(
+  CASE WHEN $1::text IS NULL THEN pg_catalog.format('%I', $2::text)
+       ELSE pg_catalog.format('%I.%I', $1, $2) END)::pg_catalog.oid";
 
 const TABLE: &str = "
 SELECT pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
@@ -198,4 +197,4 @@ SELECT pg_catalog.json_strip_nulls(pg_catalog.json_build_object(
     FROM pg_catalog.unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS v(privilege)
     WHERE pg_catalog.has_table_privilege(c.oid, v.privilege))))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = $1::pg_catalog.oid";
+WHERE c.oid = $1::pg_catalog.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";

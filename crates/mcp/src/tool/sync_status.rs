@@ -7,7 +7,7 @@ use lakeport_client::{Client, Paging};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sync::{SyncedTable, describe, find, is_busy, three_parts};
+use super::synced_table::{SyncedTable, describe, find, is_busy, state_name, three_parts};
 use super::{Hints, Poll, Tool, WaitSeconds, find_instance};
 use crate::Access;
 use crate::call::{Call, Result};
@@ -91,7 +91,7 @@ impl Tool for Status {
 }
 
 fn told(table: &SyncedDatabaseTable) -> String {
-    let state = super::sync::state_name(table).unwrap_or_default();
+    let state = state_name(table).unwrap_or_default();
     match progress(table).and_then(|progress| progress.synced_row_count) {
         Some(rows) => format!("{}: {state}, {rows} rows", table.name),
         None => format!("{}: {state}", table.name),

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::{ENDPOINT, METADATA, Mcp};
 use crate::rest::App;
-use crate::rest::auth::bearer;
+use crate::rest::auth::{self, bearer};
 use crate::rest::discovery::{Scheme, base_url};
 
 pub(super) async fn admit(
@@ -42,9 +42,12 @@ pub(super) async fn admit(
     match app.control.bearer(token).await {
         Ok(Bearer::Owner { principal, .. }) => {
             let client = mcp.client.with_token(Token::new(token));
-            let caller = Caller::new(client, principal.user_name, access);
+            let caller = Caller::new(client, principal.user_name.clone(), access);
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            // Whoever writes down what was done needs to know by whom.
+            response.extensions_mut().insert(auth::Caller(principal));
+            response
         }
         Ok(Bearer::Expired { seconds_ago }) => {
             challenge.unauthorized(Some(&format!("The token expired {seconds_ago} seconds ago.")))

@@ -13,11 +13,12 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use lakeport_client::{Client, Profile, Token};
-use lakeport_mcp::{Server, Settings};
+use lakeport_mcp::{Record, Server, Settings};
 use serde_json::{Value, json};
 
 use crate::rest::App;
 use crate::rest::discovery::{Scheme, base_url};
+use crate::witness::Witness;
 use crate::{Config, Error, Result};
 
 /// Where the metadata of the endpoint is: the path of the endpoint is inserted after it.
@@ -45,6 +46,12 @@ impl Mcp {
         let settings = Settings { pg_port, ..Settings::default() };
         let names = config.domain.iter().chain(&config.mcp_hosts).map(|name| name.to_lowercase());
         Ok(Self { tools: Server::for_requests(settings), client, hosts: names.collect() })
+    }
+
+    /// Calls of tools are told to `witness`.
+    pub(crate) fn seen_by(self, witness: &Arc<Witness>) -> Self {
+        let record = Arc::clone(witness) as Arc<dyn Record>;
+        Self { tools: self.tools.recorded_by(record), ..self }
     }
 
     fn admits_host(&self, authority: &str) -> bool {

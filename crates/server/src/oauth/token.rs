@@ -139,7 +139,11 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     Posted(form): Posted,
 ) -> Response {
-    match end(&app.control.oauth, &headers, form).await {
+    let ended = end(&app.control.oauth, &headers, form).await;
+    if ended.is_ok() {
+        app.control.rights_changed().await;
+    }
+    match ended {
         Ok(()) => answer(StatusCode::OK, &json!({})),
         Err(error) => refusal(&error),
     }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use lakeport_api::ErrorCode;
 use lakeport_control::Bearer;
 use lakeport_store::Principal;
+use uuid::Uuid;
 
 use super::App;
 use super::error::ApiError;
@@ -15,6 +16,10 @@ use super::error::ApiError;
 /// The authenticated caller.
 #[derive(Clone)]
 pub(crate) struct Caller(pub(crate) Principal);
+
+/// What the caller has shown: the personal token, or what its access token came of.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin(pub(crate) Uuid);
 
 impl Caller {
     pub(crate) fn name(&self) -> &str {
@@ -34,8 +39,9 @@ pub(crate) async fn require_token(
         );
     };
     match app.control.bearer(token).await {
-        Ok(Bearer::Owner { principal, .. }) => {
+        Ok(Bearer::Owner { principal, origin, .. }) => {
             let caller = Caller(principal);
+            request.extensions_mut().insert(Origin(origin));
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
             // Whoever writes down what was done needs to know by whom.

@@ -2,12 +2,11 @@
 
 use axum::extract::State;
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use lakeport_api::{DatabaseCredential, GenerateCredentialRequest};
-use lakeport_control::Capability;
 
 use super::App;
-use super::auth::Caller;
+use super::auth::{Caller, Origin};
 use super::body::Body;
 use super::error::ApiError;
 
@@ -18,10 +17,8 @@ pub(crate) fn routes() -> Router<App> {
 async fn generate(
     State(app): State<App>,
     caller: Caller,
+    Extension(Origin(origin)): Extension<Origin>,
     Body(request): Body<GenerateCredentialRequest>,
 ) -> Result<Json<DatabaseCredential>, ApiError> {
-    for name in request.instance_names.iter().flatten() {
-        app.control.authorize_instance(&caller.0, name, Capability::CanUse).await?;
-    }
-    Ok(Json(app.control.generate_credential(caller.name(), &request).await?))
+    Ok(Json(app.control.generate_credential(&caller.0, origin, &request).await?))
 }

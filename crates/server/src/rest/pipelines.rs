@@ -1,12 +1,14 @@
-//! `/api/2.0/pipelines`, for the pipelines of synced tables.
+//! `/api/2.0/pipelines`, for the pipelines of synced tables, and what they have beyond it below
+//! `/api/2.0/lakeport/pipelines`.
 
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lakeport_api::pipeline::{
     GetUpdateResponse, ListEventsResponse, ListUpdatesResponse, Pipeline, StartUpdateRequest,
     StartUpdateResponse,
 };
+use lakeport_api::{SyncPipeline, SyncSchedule};
 use lakeport_control::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +26,13 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/2.0/pipelines/{id}/updates/{update}", get(get_update))
         .route("/api/2.0/pipelines/{id}/events", get(list_events))
         .route("/api/2.0/pipelines/{id}/stop", post(stop))
+        .route("/api/2.0/lakeport/pipelines/{id}", get(read_more))
+        .route("/api/2.0/lakeport/pipelines/{id}/pause", post(pause))
+        .route("/api/2.0/lakeport/pipelines/{id}/resume", post(resume))
+        .route(
+            "/api/2.0/lakeport/pipelines/{id}/schedule",
+            put(set_schedule).delete(remove_schedule),
+        )
 }
 
 async fn read(
@@ -95,4 +104,50 @@ async fn stop(
     app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
     app.control.stop_pipeline(&id).await?;
     Ok(Json(json!({})))
+}
+
+async fn read_more(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanUse).await?;
+    Ok(Json(app.control.get_sync_pipeline(&id).await?))
+}
+
+async fn pause(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
+    Ok(Json(app.control.set_pipeline_paused(&id, true).await?))
+}
+
+async fn resume(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
+    Ok(Json(app.control.set_pipeline_paused(&id, false).await?))
+}
+
+async fn set_schedule(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(schedule): Body<SyncSchedule>,
+) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
+    Ok(Json(app.control.set_pipeline_schedule(&id, Some(&schedule)).await?))
+}
+
+async fn remove_schedule(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SyncPipeline>, ApiError> {
+    app.control.authorize_pipeline(&caller.0, &id, Capability::CanManage).await?;
+    Ok(Json(app.control.set_pipeline_schedule(&id, None).await?))
 }

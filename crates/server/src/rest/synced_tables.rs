@@ -1,9 +1,9 @@
-//! `/api/2.0/database/synced_tables`.
+//! `/api/2.0/database/synced_tables`, and their settings below `/api/2.0/lakeport/synced_tables`.
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use lakeport_api::{ErrorCode, SyncedDatabaseTable, SyncedDatabaseTableList};
+use lakeport_api::{ErrorCode, SyncSettings, SyncedDatabaseTable, SyncedDatabaseTableList};
 use lakeport_control::Capability;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,6 +19,10 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/2.0/database/synced_tables", post(create))
         .route("/api/2.0/database/synced_tables/{name}", get(read).delete(delete).patch(update))
         .route("/api/2.0/database/instances/{name}/synced_tables", get(list))
+        .route(
+            "/api/2.0/lakeport/synced_tables/{name}/settings",
+            get(read_settings).patch(update_settings),
+        )
 }
 
 async fn create(
@@ -82,4 +86,23 @@ async fn list(
         synced_tables: page.items,
         next_page_token: page.next_page_token,
     }))
+}
+
+async fn read_settings(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<SyncSettings>, ApiError> {
+    app.control.authorize_synced_table(&caller.0, &name, Capability::CanUse).await?;
+    Ok(Json(app.control.get_sync_settings(&name).await?))
+}
+
+async fn update_settings(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(changes): Body<SyncSettings>,
+) -> Result<Json<SyncSettings>, ApiError> {
+    app.control.authorize_synced_table(&caller.0, &name, Capability::CanManage).await?;
+    Ok(Json(app.control.update_sync_settings(&name, &changes).await?))
 }

@@ -16,6 +16,7 @@ use delta_kernel::arrow::util::display::array_value_to_string;
 
 use super::json::Node;
 use super::numeric::push_numeric;
+use super::vector::{Vectors, Width};
 use crate::error::Error;
 use crate::job::NullBytes;
 use crate::source::{Batch, ChangeBatch, ColumnType};
@@ -47,6 +48,14 @@ pub(crate) enum ValueError {
     OutOfRange,
     #[error("the value is larger than 1 GB, PostgreSQL's limit")]
     TooLarge,
+    #[error("the text has {has} characters, which are too many for character varying({size})")]
+    TooLong { has: usize, size: u32 },
+    #[error(
+        "the array is no vector of {size} numbers: it has {has}; each must be there and finite"
+    )]
+    NoVector { has: usize, size: u16 },
+    #[error("the variant cannot be read: {0}")]
+    Variant(String),
     #[error("the data file holds the unexpected type {0}")]
     Type(String),
 }
@@ -236,6 +245,8 @@ enum Field<'a> {
     Micros(&'a Int64Array),
     Json(Node<'a>),
     Void,
+    Varchar(&'a StringArray, u32),
+    Vector(Vectors<'a>),
 }
 
 impl<'a> Field<'a> {
@@ -257,8 +268,12 @@ impl<'a> Field<'a> {
             ColumnType::Binary => Self::Binary(array.as_binary()),
             ColumnType::IntervalMonths => Self::Months(array.as_primitive()),
             ColumnType::IntervalMicros => Self::Micros(array.as_primitive()),
-            ColumnType::Json => Self::Json(Node::new(array)?),
+            ColumnType::Json => Self::Json(Node::new(array, false)?),
+            ColumnType::JsonWithVariants => Self::Json(Node::new(array, true)?),
             ColumnType::Void => Self::Void,
+            ColumnType::Varchar(size) => Self::Varchar(array.as_string(), *size),
+            ColumnType::Vector(size) => Self::Vector(Vectors::new(array, *size, Width::Full)),
+            ColumnType::HalfVector(size) => Self::Vector(Vectors::new(array, *size, Width::Half)),
         })
     }
 
@@ -294,6 +309,10 @@ impl<'a> Field<'a> {
                 node.push(row, nul, out)
             })?,
             Self::Void => {}
+            Self::Varchar(a, size) => push_varchar(out, a.value(row), *size, nul)?,
+            Self::Vector(vectors) => {
+                push_measured(out, |out| vectors.push(row, out))?;
+            }
         }
         Ok(())
     }
@@ -311,10 +330,11 @@ impl<'a> Field<'a> {
             Self::Decimal(a, _) => a.is_null(row),
             Self::Date(a) => a.is_null(row),
             Self::Timestamp(a) => a.is_null(row),
-            Self::Text(a) => a.is_null(row),
+            Self::Text(a) | Self::Varchar(a, _) => a.is_null(row),
             Self::Binary(a) => a.is_null(row),
             Self::Json(node) => node.is_null(row),
             Self::Void => true,
+            Self::Vector(vectors) => vectors.is_null(row),
         }
     }
 }
@@ -343,6 +363,24 @@ fn push_text(out: &mut Vec<u8>, text: &str, nul: NullBytes) -> Result<(), ValueE
         NullBytes::Strip => push_bytes(out, text.replace('\0', "").as_bytes()),
         NullBytes::Replace => push_bytes(out, text.replace('\0', "\u{FFFD}").as_bytes()),
     }
+}
+
+/// The server would say that a value is too long, but not whose it is.
+fn push_varchar(
+    out: &mut Vec<u8>,
+    text: &str,
+    size: u32,
+    nul: NullBytes,
+) -> Result<(), ValueError> {
+    let limit = size as usize;
+    if text.len() > limit {
+        // Spaces at the end are cut off without a word, as SQL wants it.
+        let has = text.trim_end_matches(' ').chars().count();
+        if has > limit {
+            return Err(ValueError::TooLong { has, size });
+        }
+    }
+    push_text(out, text, nul)
 }
 
 /// Writes a value whose length is only known afterwards.

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::encoder::ValueError;
 use super::iso8601::{push_date, push_timestamp};
 use super::numeric::push_decimal_text;
+use super::variant::Variants;
 use crate::job::NullBytes;
 
 /// A column, or a part of one, with its type already looked up.
@@ -38,6 +39,7 @@ pub(crate) enum Node<'a> {
     List(&'a ListArray, Box<Node<'a>>),
     Map(&'a MapArray, Box<Node<'a>>, Box<Node<'a>>),
     Struct(&'a StructArray, Vec<Member<'a>>),
+    Variant(Variants<'a>),
 }
 
 pub(crate) struct Member<'a> {
@@ -47,7 +49,9 @@ pub(crate) struct Member<'a> {
 }
 
 impl<'a> Node<'a> {
-    pub(crate) fn new(array: &'a dyn Array) -> Result<Self, ValueError> {
+    /// `variants` says that there are some somewhere: to Arrow they are structs like any other.
+    pub(crate) fn new(array: &'a dyn Array, variants: bool) -> Result<Self, ValueError> {
+        let inner = |array: &'a dyn Array| Self::new(array, variants);
         Ok(match array.data_type() {
             DataType::Null => Self::Null,
             DataType::Boolean => Self::Boolean(array.as_boolean()),
@@ -69,24 +73,27 @@ impl<'a> Node<'a> {
             DataType::Binary => Self::Binary(array.as_binary()),
             DataType::List(_) => {
                 let list = array.as_list();
-                Self::List(list, Box::new(Self::new(list.values().as_ref())?))
+                Self::List(list, Box::new(inner(list.values().as_ref())?))
             }
             DataType::Map(_, _) => {
                 let map = array.as_map();
-                let keys = Self::new(map.keys().as_ref())?;
-                Self::Map(map, Box::new(keys), Box::new(Self::new(map.values().as_ref())?))
+                let keys = inner(map.keys().as_ref())?;
+                Self::Map(map, Box::new(keys), Box::new(inner(map.values().as_ref())?))
             }
-            DataType::Struct(_) => Self::of_struct(array.as_struct())?,
+            DataType::Struct(_) => Self::of_struct(array.as_struct(), variants)?,
             _ => return Err(unexpected(array)),
         })
     }
 
-    fn of_struct(array: &'a StructArray) -> Result<Self, ValueError> {
+    fn of_struct(array: &'a StructArray, variants: bool) -> Result<Self, ValueError> {
+        if variants && let Some(found) = Variants::of(array) {
+            return Ok(Self::Variant(found));
+        }
         let members = array.fields().iter().zip(array.columns()).map(|(field, column)| {
             let mut label = Vec::new();
             push_string(&mut label, field.name(), NullBytes::Fail)?;
             label.push(b':');
-            Ok(Member { label, node: Self::new(column.as_ref())? })
+            Ok(Member { label, node: Self::new(column.as_ref(), variants)? })
         });
         Ok(Self::Struct(array, members.collect::<Result<_, ValueError>>()?))
     }
@@ -109,6 +116,7 @@ impl<'a> Node<'a> {
             Self::List(a, _) => a.is_null(row),
             Self::Map(a, _, _) => a.is_null(row),
             Self::Struct(a, _) => a.is_null(row),
+            Self::Variant(variants) => variants.is_null(row),
         }
     }
 
@@ -143,6 +151,7 @@ impl<'a> Node<'a> {
             Self::List(a, items) => push_list(out, a, items, row, nul)?,
             Self::Map(a, keys, values) => push_map(out, a, keys, values, row, nul)?,
             Self::Struct(_, members) => push_struct(out, members, row, nul)?,
+            Self::Variant(variants) => variants.push(row, nul, out)?,
         }
         Ok(())
     }
@@ -224,20 +233,20 @@ fn span(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
     offsets[row] as usize..offsets[row + 1] as usize
 }
 
-fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'"');
     write(out);
     out.push(b'"');
 }
 
 /// Numbers and booleans in their shortest form.
-fn push_number(out: &mut Vec<u8>, number: impl Serialize) {
+pub(super) fn push_number(out: &mut Vec<u8>, number: impl Serialize) {
     // A number into a Vec: neither the format nor the writer can fail.
     let _ = serde_json::to_writer(out, &number);
 }
 
 /// `wide` only tells the kind; the number is written in its own width, so that 0.1 stays 0.1.
-fn push_float(out: &mut Vec<u8>, number: impl Serialize, wide: f64) {
+pub(super) fn push_float(out: &mut Vec<u8>, number: impl Serialize, wide: f64) {
     match wide {
         _ if wide.is_finite() => push_number(out, number),
         _ if wide.is_nan() => out.extend_from_slice(b"\"NaN\""),
@@ -322,8 +331,8 @@ mod tests {
         let ints = Int32Array::from(vec![7]);
         let floats = Float64Array::from(vec![f64::NAN]);
         let mut out = Vec::new();
-        Node::new(&ints).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
-        Node::new(&floats).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
+        Node::new(&ints, false).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
+        Node::new(&floats, false).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
         assert_eq!(out, b"\"7\"\"NaN\"");
     }
 }

@@ -9,6 +9,8 @@ mod iso8601;
 mod json;
 mod numeric;
 mod stream;
+mod variant;
+mod vector;
 
 pub(crate) use changes::{ChangeWork, change_stream};
 pub(crate) use encoder::{Counts, RowEncoder};

@@ -16,6 +16,7 @@ use tokio_postgres::{CopyInSink, Transaction};
 
 use super::encoder::{CHUNK_BYTES, Counts, RowEncoder};
 use crate::error::Error;
+use crate::failpoint;
 use crate::job::{Options, TableName};
 use crate::progress::Progress;
 use crate::source::{DataFile, SourceTable};
@@ -155,7 +156,9 @@ impl Files {
 pub(super) fn send(sender: &Sender<Bytes>, out: &mut Vec<u8>) -> Result<(), Error> {
     let chunk = std::mem::replace(out, Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8));
     // The queue closes when the run has been cancelled, or the COPY has failed and says why itself.
-    sender.blocking_send(Bytes::from(chunk)).map_err(|_| Error::Cancelled)
+    sender.blocking_send(Bytes::from(chunk)).map_err(|_| Error::Cancelled)?;
+    failpoint::reach("sent a chunk");
+    Ok(())
 }
 
 /// As many as there are cores and files, but no more than what the memory holds of the largest file.

@@ -28,8 +28,8 @@ pub(crate) type Engine = DefaultEngine<TokioBackgroundExecutor>;
 /// user, and must not make this machine call addresses of that user's choice.
 const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
 
-/// PostgreSQL's limit on columns of a table.
-const MAX_COLUMNS: usize = 1600;
+/// PostgreSQL's limit is 1600, of which changes on their way need two.
+const MAX_COLUMNS: usize = 1598;
 
 /// Log entries read at once.
 pub(crate) const LOG_BATCH_ROWS: NonZero<usize> =
@@ -206,24 +206,17 @@ fn columns(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Column, ColumnTy
     let schema = snapshot.schema();
     if schema.num_fields() > MAX_COLUMNS {
         let message = format!(
-            "the table has {} columns, PostgreSQL holds {MAX_COLUMNS} at most; sync a view with fewer",
+            "the table has {} columns, a synced table holds {MAX_COLUMNS} at most; sync a table with fewer",
             schema.num_fields()
         );
         return Err(source.problem(SourceProblem::Unsupported, message));
     }
-    schema.fields().map(|field| column(source, field)).collect()
+    Ok(schema.fields().map(column).collect())
 }
 
-fn column(source: &Source, field: &StructField) -> Result<(Column, ColumnType), Error> {
+fn column(field: &StructField) -> (Column, ColumnType) {
     let delta_type = delta_name(field.data_type());
-    let column_type = ColumnType::of(field.data_type()).ok_or_else(|| {
-        let message = format!(
-            "column \"{}\" has the type {delta_type}, which has no PostgreSQL counterpart; \
-             cast it to a string at the source",
-            field.name()
-        );
-        source.problem(SourceProblem::Unsupported, message)
-    })?;
+    let column_type = ColumnType::of(field.data_type());
     let comment = match field.metadata().get("comment") {
         Some(MetadataValue::String(comment)) => Some(comment.clone()),
         _ => None,
@@ -235,5 +228,5 @@ fn column(source: &Source, field: &StructField) -> Result<(Column, ColumnType), 
         nullable: field.is_nullable(),
         comment,
     };
-    Ok((column, column_type))
+    (column, column_type)
 }

@@ -17,11 +17,11 @@ use crate::error::{Error, SourceProblem};
 use crate::job::Source;
 
 /// From the first try of a request to the last.
-const PATIENCE: Duration = Duration::from_secs(20);
-const MOST_RETRIES: usize = 6;
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOST_RETRIES: usize = 5;
 
 /// Options that a source may leave out. The library's own limit on a request would outlast our patience.
-const DEFAULTS: [(&str, &str); 2] = [("connect_timeout", "5s"), ("timeout", "15s")];
+const DEFAULTS: [(&str, &str); 2] = [("connect_timeout", "5s"), ("timeout", "10s")];
 
 pub(super) fn open(source: &Source, url: &Url) -> Result<Arc<dyn ObjectStore>, Error> {
     let failed = |error: delta_kernel::object_store::Error| {

@@ -1,7 +1,11 @@
 //! The type map: each Delta type, its PostgreSQL type, and the Arrow type it is encoded from.
 
-use delta_kernel::arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use std::sync::Arc;
+
+use delta_kernel::arrow::datatypes::{DataType as ArrowType, Field, TimeUnit};
 use delta_kernel::schema::{DataType, PrimitiveType};
+
+use crate::job::PgType;
 
 /// A top-level column's type, as far as loading cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,23 +30,43 @@ pub(crate) enum ColumnType {
     IntervalMicros,
     /// Arrays, maps and structs.
     Json,
+    /// The same, and values that say their own type, alone or somewhere inside.
+    JsonWithVariants,
     Void,
+    /// By choice, for strings.
+    Varchar(u32),
+    /// By choice, for arrays of numbers: types of the extension `vector`.
+    Vector(u16),
+    HalfVector(u16),
 }
 
 impl ColumnType {
-    /// `None` for a type that has no place in a table.
-    pub(crate) fn of(delta: &DataType) -> Option<Self> {
+    pub(crate) fn of(delta: &DataType) -> Self {
         match delta {
             DataType::Primitive(primitive) => Self::of_primitive(primitive),
-            DataType::Array(_) | DataType::Map(_) | DataType::Struct(_) => {
-                (!holds_variant(delta)).then_some(Self::Json)
-            }
-            DataType::Variant(_) => None,
+            _ if holds_variant(delta) => Self::JsonWithVariants,
+            _ => Self::Json,
         }
     }
 
-    fn of_primitive(primitive: &PrimitiveType) -> Option<Self> {
-        Some(match primitive {
+    /// The chosen type, if values of this one can have it. `delta_type` is the column's own, in SQL
+    /// spelling.
+    pub(crate) fn chosen(self, delta_type: &str, choice: PgType) -> Option<Self> {
+        let numbers = matches!(delta_type, "array<float>" | "array<double>");
+        match choice {
+            PgType::Varchar(size) => (self == Self::Text).then_some(Self::Varchar(size)),
+            PgType::Vector(size) => numbers.then_some(Self::Vector(size)),
+            PgType::HalfVector(size) => numbers.then_some(Self::HalfVector(size)),
+        }
+    }
+
+    /// Whether it is a type of the extension `vector`.
+    pub(crate) fn is_vector(&self) -> bool {
+        matches!(self, Self::Vector(_) | Self::HalfVector(_))
+    }
+
+    fn of_primitive(primitive: &PrimitiveType) -> Self {
+        match primitive {
             PrimitiveType::Boolean => Self::Boolean,
             PrimitiveType::Byte => Self::Byte,
             PrimitiveType::Short => Self::Short,
@@ -61,10 +85,10 @@ impl ColumnType {
             PrimitiveType::IntervalYearMonth => Self::IntervalMonths,
             PrimitiveType::IntervalDayTime => Self::IntervalMicros,
             PrimitiveType::Void => Self::Void,
-        })
+        }
     }
 
-    /// In the spelling of `format_type`, so that it compares with what a table has.
+    /// In the spelling of `format_type`, without a schema, so that it compares with what a table has.
     pub(crate) fn postgres(&self) -> String {
         match self {
             Self::Boolean => "boolean",
@@ -80,7 +104,10 @@ impl ColumnType {
             Self::Text | Self::Void => "text",
             Self::Binary => "bytea",
             Self::IntervalMonths | Self::IntervalMicros => "interval",
-            Self::Json => "jsonb",
+            Self::Json | Self::JsonWithVariants => "jsonb",
+            Self::Varchar(size) => return format!("character varying({size})"),
+            Self::Vector(size) => return format!("vector({size})"),
+            Self::HalfVector(size) => return format!("halfvec({size})"),
         }
         .to_owned()
     }
@@ -100,9 +127,13 @@ impl ColumnType {
             Self::Date => ArrowType::Date32,
             Self::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::TimestampNtz => ArrowType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Text => ArrowType::Utf8,
+            Self::Text | Self::Varchar(_) => ArrowType::Utf8,
             Self::Binary => ArrowType::Binary,
-            Self::Json | Self::Void => return None,
+            Self::Json | Self::JsonWithVariants | Self::Void => return None,
+            Self::Vector(_) | Self::HalfVector(_) => {
+                let item = Field::new("element", ArrowType::Float32, true);
+                ArrowType::List(Arc::new(item))
+            }
         })
     }
 
@@ -123,7 +154,7 @@ impl ColumnType {
 
     /// Whether values have an order and an equality that can carry a primary key.
     pub(crate) fn can_be_key(&self) -> bool {
-        !matches!(self, Self::Json | Self::Void)
+        !matches!(self, Self::Json | Self::JsonWithVariants | Self::Void) && !self.is_vector()
     }
 }
 
@@ -195,10 +226,22 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_refused_at_any_depth() {
+    fn variants_are_found_at_any_depth() {
         let nested = DataType::from(ArrayType::new(DataType::unshredded_variant(), true));
-        assert_eq!(ColumnType::of(&nested), None);
-        assert_eq!(ColumnType::of(&DataType::unshredded_variant()), None);
+        assert_eq!(ColumnType::of(&nested), ColumnType::JsonWithVariants);
+        assert_eq!(ColumnType::of(&DataType::unshredded_variant()), ColumnType::JsonWithVariants);
+        let plain = DataType::from(ArrayType::new(DataType::STRING, true));
+        assert_eq!(ColumnType::of(&plain), ColumnType::Json);
+    }
+
+    #[test]
+    fn types_are_chosen_where_they_fit() {
+        let chosen = ColumnType::Json.chosen("array<double>", PgType::Vector(3));
+        assert_eq!(chosen, Some(ColumnType::Vector(3)));
+        assert_eq!(ColumnType::Json.chosen("array<string>", PgType::Vector(3)), None);
+        assert_eq!(ColumnType::Long.chosen("bigint", PgType::Varchar(3)), None);
+        let text = ColumnType::Text.chosen("string", PgType::Varchar(3)).unwrap();
+        assert_eq!(text.postgres(), "character varying(3)");
     }
 
     #[test]
@@ -214,6 +257,6 @@ mod tests {
 
     #[test]
     fn decimals_keep_precision_and_scale() {
-        assert_eq!(ColumnType::of(&decimal()).unwrap().postgres(), "numeric(10,2)");
+        assert_eq!(ColumnType::of(&decimal()).postgres(), "numeric(10,2)");
     }
 }

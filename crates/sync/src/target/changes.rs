@@ -6,13 +6,15 @@
 use lakeport_pg::QualifiedName;
 use tokio_postgres::Transaction;
 
-use super::ddl::{Layout, list};
+use super::column::compared_list;
+use super::ddl::Layout;
 use super::load::run;
 use super::position::{self, NewPosition, Position};
-use super::refresh::{Changes, Differences, SETTINGS, assignments};
+use super::refresh::{Changes, Differences, SETTINGS, TYPE_NAME, assignments};
 use super::session::Target;
 use crate::copy::{Counts, RowStream};
 use crate::error::Error;
+use crate::failpoint;
 use crate::job::{Reload, TableName};
 use crate::progress::{Phase, Progress};
 
@@ -60,6 +62,7 @@ pub(crate) async fn stage_changes(
     for name in [target.changes.clone(), target.net.clone()] {
         keep_table(target, layout, &name).await?;
     }
+    failpoint::reach("changes: tables kept");
     let (table, name) = (target.table.clone(), target.changes.clone());
     let transaction = target.begin().await?;
     run(&transaction, "stage", &table, &format!("truncate {name}")).await?;
@@ -68,7 +71,9 @@ pub(crate) async fn stage_changes(
         "copy {name} ({columns}, _commit_version, _change_type) from stdin (format binary, freeze)"
     );
     let counts = rows.copy(&transaction, &copy, &table).await?;
+    failpoint::reach("changes: copied");
     transaction.commit().await.map_err(Error::target("stage", &table))?;
+    failpoint::reach("changes: staged");
     Ok(counts)
 }
 
@@ -78,9 +83,12 @@ async fn keep_table(target: &Target, layout: &Layout, name: &QualifiedName) -> R
     let row = target
         .client()
         .query_one(
-            "select coalesce(array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod) \
-             order by a.attnum), '{}') from pg_attribute a \
-             where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped",
+            &format!(
+                "select coalesce(array_agg(a.attname || ' ' || {TYPE_NAME} \
+             order by a.attnum), '{{}}') \
+             from pg_attribute a join pg_type y on y.oid = a.atttypid \
+             where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped"
+            ),
             &[&name.to_string()],
         )
         .await
@@ -88,7 +96,7 @@ async fn keep_table(target: &Target, layout: &Layout, name: &QualifiedName) -> R
     let found: Vec<String> = row.get(0);
     let columns = layout.columns.iter();
     let mut wanted: Vec<String> = columns
-        .map(|column| format!("{} {}", column.name, column.column_type.postgres()))
+        .map(|column| format!("{} {}", column.table_name, column.column_type.postgres()))
         .collect();
     wanted.extend(MARKS.split(", ").map(str::to_owned));
     if found == wanted {
@@ -117,16 +125,22 @@ pub(crate) async fn apply_changes(
     changes.make(&transaction, &table, &name).await?;
     run(&transaction, "stage", &table, &format!("truncate {net}")).await?;
     execute(&transaction, &table, &statements.net).await?;
-    run(&transaction, "stage", &table, &format!("analyze {net}")).await?;
 
     let found = found(&transaction, &table, &statements).await?;
     if let Some(reload) = found.reload(layout, before, share) {
         return Ok(Applied::Reload(reload));
     }
     progress.enter(Phase::Applying);
-    let deleted = execute(&transaction, &table, &statements.delete).await?;
+    failpoint::reach("changes: reduced");
+    let deleted = match found.deletes {
+        0 => 0,
+        _ => execute(&transaction, &table, &statements.delete).await?,
+    };
+    failpoint::reach("changes: deleted");
     let (appeared, updated) = upsert(&transaction, &table, &statements.upsert).await?;
+    failpoint::reach("changes: put");
     let inserted = execute(&transaction, &table, &statements.insert).await?;
+    failpoint::reach("changes: inserted");
     if inserted < found.inserts {
         // A row of the key is there: two rows have it, or the table was changed by somebody else.
         return Ok(Applied::Reload(Reload::Unclear { keys: found.inserts - inserted }));
@@ -134,7 +148,9 @@ pub(crate) async fn apply_changes(
     let inserted = inserted + appeared;
     let rows = (before.rows + inserted).saturating_sub(deleted);
     position::write(&transaction, &table, position, rows).await?;
+    failpoint::reach("changes: ready");
     transaction.commit().await.map_err(Error::target("commit the changes of", &table))?;
+    failpoint::reach("changes: committed");
     let counts = Counts { rows, ..counts };
     Ok(Applied::Done(Differences { counts, inserted, updated, deleted }))
 }
@@ -162,6 +178,7 @@ async fn upsert(
 struct Found {
     keys: u64,
     inserts: u64,
+    deletes: u64,
     unclear: u64,
 }
 
@@ -187,8 +204,14 @@ async fn found(
     let failed = || Error::target("count the changes of", table);
     let row = transaction.query_one(&statements.count, &[]).await.map_err(failed())?;
     let number = |nth: usize| u64::try_from(row.get::<_, i64>(nth)).unwrap_or_default();
-    let mut found = Found { keys: number(0), inserts: number(1), unclear: number(2) };
-    if number(3) > 0 {
+    let (keys, inserts, deletes) = (number(0), number(1), number(4));
+    let mut found = Found { keys, inserts, deletes, unclear: number(2) };
+    let came_and_went = number(3);
+    if deletes + came_and_went > 0 {
+        // Only these are joined with the table, which needs a plan.
+        run(transaction, "stage", table, &statements.analyze).await?;
+    }
+    if came_and_went > 0 {
         let row = transaction.query_one(&statements.left_over, &[]).await.map_err(failed())?;
         found.unclear += u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
     }
@@ -197,6 +220,7 @@ async fn found(
 
 struct Statements {
     net: String,
+    analyze: String,
     count: String,
     /// Counts keys that came and went, and are there.
     left_over: String,
@@ -216,11 +240,13 @@ impl Statements {
                 Some(_) => net_newest(target, layout),
                 None => net_last(target, layout),
             },
+            analyze: format!("analyze {net}"),
             count: format!(
-                "select count(*), {}, {}, {} from {net}",
+                "select count(*), {}, {}, {}, {} from {net}",
                 count(INSERT),
                 count(UNCLEAR),
-                count(CAME_AND_WENT)
+                count(CAME_AND_WENT),
+                count(DELETE)
             ),
             left_over: format!(
                 "select count(*) from {net} s join {name} t on {key_match} \
@@ -248,8 +274,8 @@ fn upsert_statement(name: &QualifiedName, net: &QualifiedName, layout: &Layout) 
         format!(
             "do update set {} where ({}) is distinct from ({})",
             assignments(&payload).replace("= s.", "= excluded."),
-            list(payload.iter().copied(), "t."),
-            list(payload.iter().copied(), "excluded.")
+            compared_list(payload.iter().copied(), "t."),
+            compared_list(payload.iter().copied(), "excluded.")
         )
     };
     format!(
@@ -288,7 +314,8 @@ fn net_last(target: &Target, layout: &Layout) -> String {
 fn net_newest(target: &Target, layout: &Layout) -> String {
     let Target { name, changes, net, .. } = target;
     let (columns, there) = (layout.column_list(""), layout.column_list("t."));
-    let (gone, key) = (layout.column_list("s."), layout.key_list(""));
+    let (gone, held) = (layout.compared_list("s."), layout.compared_list("t."));
+    let key = layout.key_list("");
     let (key_there, key_match) = (layout.key_list("t."), layout.key_match());
     let newest_first = layout.newest_first("").unwrap_or_default();
     format!(
@@ -299,7 +326,7 @@ fn net_newest(target: &Target, layout: &Layout) -> String {
            select {columns}, false as held, false as lost from changed where n > 0 \
            union all \
            select {there}, true, s.n is not null from {name} t left join changed s \
-             on {key_match} and s.n < 0 and row({gone}) is not distinct from row({there}) \
+             on {key_match} and s.n < 0 and row({gone}) is not distinct from row({held}) \
            where ({key_there}) in (select {key} from changed)), \
          newest as (select distinct on ({key}) * from candidates \
            order by {key}, {newest_first}, held desc) \

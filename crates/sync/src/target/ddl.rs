@@ -4,7 +4,9 @@
 
 use lakeport_pg::{QualifiedName, QuotedIdent, quote_literal};
 
+use super::column::{LayoutColumn, compared_list, list};
 use crate::error::Error;
+use crate::job::Options;
 use crate::source::{Column, ColumnType};
 
 /// The wanted table, as it follows from the source's columns and the chosen key.
@@ -14,39 +16,53 @@ pub(crate) struct Layout {
     pub(crate) key: Vec<usize>,
     /// The column that tells which of several rows with one key is kept.
     pub(crate) newest_by: Option<usize>,
-}
-
-pub(crate) struct LayoutColumn {
-    pub(crate) name: String,
-    pub(crate) ident: QuotedIdent,
-    pub(crate) column_type: ColumnType,
-    pub(crate) not_null: bool,
-    comment: Option<String>,
+    /// Where the types of the extension `vector` are, once that is known.
+    pub(crate) vectors_in: Option<QuotedIdent>,
 }
 
 impl Layout {
     pub(crate) fn of(
         columns: &[(Column, ColumnType)],
         primary_key: &[String],
-        timeseries_key: Option<&str>,
+        options: &Options,
     ) -> Result<Self, Error> {
+        let choices = &options.type_choices;
+        let unknown = |name: &String| !columns.iter().any(|(column, _)| column.name == *name);
+        if let Some(choice) = choices.iter().find(|choice| unknown(&choice.column)) {
+            let name = &choice.column;
+            return Err(Error::config(format!("the column \"{name}\" is not in the source")));
+        }
         let columns = columns.iter();
-        let mut columns: Vec<LayoutColumn> =
-            columns.map(|(column, kind)| layout_column(column, *kind)).collect::<Result<_, _>>()?;
+        let mut columns: Vec<LayoutColumn> = columns
+            .map(|(column, kind)| LayoutColumn::of(column, *kind, choices))
+            .collect::<Result<_, _>>()?;
         let key = key_positions(&columns, primary_key)?;
         for part in &key {
             columns[*part].not_null = true;
         }
-        let newest_by =
-            timeseries_key.map(|name| timeseries_position(&columns, name)).transpose()?;
-        Ok(Self { columns, key, newest_by })
+        let newest_by = options.timeseries_key.as_deref();
+        let newest_by = newest_by.map(|name| timeseries_position(&columns, name)).transpose()?;
+        Ok(Self { columns, key, newest_by, vectors_in: None })
+    }
+
+    pub(crate) fn has_vectors(&self) -> bool {
+        self.columns.iter().any(|column| column.column_type.is_vector())
+    }
+
+    /// The column's type in a statement: our sessions only see PostgreSQL's own by their bare names.
+    pub(super) fn type_of(&self, column: &LayoutColumn) -> String {
+        let bare = column.column_type.postgres();
+        match &self.vectors_in {
+            Some(schema) if column.column_type.is_vector() => format!("{schema}.{bare}"),
+            _ => bare,
+        }
     }
 
     /// `create table`, or `create unlogged table`, under a name.
     pub(crate) fn create(&self, kind: &str, name: &QualifiedName) -> String {
         let columns = self.columns.iter().map(|column| {
             let not_null = if column.not_null { " not null" } else { "" };
-            format!("{} {}{not_null}", column.ident, column.column_type.postgres())
+            format!("{} {}{not_null}", column.ident, self.type_of(column))
         });
         format!("create {kind} {name} ({})", columns.collect::<Vec<_>>().join(", "))
     }
@@ -54,8 +70,7 @@ impl Layout {
     /// A table of all columns, none of them required, and some more.
     pub(crate) fn create_loose(&self, name: &QualifiedName, more: &str) -> String {
         let columns = self.columns.iter();
-        let columns =
-            columns.map(|column| format!("{} {}", column.ident, column.column_type.postgres()));
+        let columns = columns.map(|column| format!("{} {}", column.ident, self.type_of(column)));
         let columns = columns.collect::<Vec<_>>().join(", ");
         format!("create unlogged table {name} ({columns}, {more})")
     }
@@ -97,12 +112,18 @@ impl Layout {
         list(self.columns.iter(), prefix)
     }
 
+    /// All columns, in a form whose values have an equality.
+    pub(crate) fn compared_list(&self, prefix: &str) -> String {
+        compared_list(self.columns.iter(), prefix)
+    }
+
     pub(crate) fn key_list(&self, prefix: &str) -> String {
         list(self.key.iter().map(|part| &self.columns[*part]), prefix)
     }
 
+    /// As the table calls them.
     pub(crate) fn key_names(&self) -> Vec<&str> {
-        self.key.iter().map(|part| self.columns[*part].name.as_str()).collect()
+        self.key.iter().map(|part| self.columns[*part].table_name.as_str()).collect()
     }
 
     /// `t."id" = s."id"`.
@@ -119,27 +140,6 @@ impl Layout {
         let columns = self.columns.iter().enumerate();
         columns.filter(|(nth, _)| !self.key.contains(nth)).map(|(_, column)| column).collect()
     }
-}
-
-pub(crate) fn list<'a>(columns: impl Iterator<Item = &'a LayoutColumn>, prefix: &str) -> String {
-    let names = columns.map(|column| format!("{prefix}{}", column.ident));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-fn layout_column(column: &Column, column_type: ColumnType) -> Result<LayoutColumn, Error> {
-    let ident = QuotedIdent::new(&column.name).map_err(|error| {
-        Error::config(format!(
-            "the source's column \"{}\" cannot be a PostgreSQL column: {error}; rename it there",
-            column.name
-        ))
-    })?;
-    Ok(LayoutColumn {
-        name: column.name.clone(),
-        ident,
-        column_type,
-        not_null: !column.nullable,
-        comment: column.comment.clone(),
-    })
 }
 
 fn timeseries_position(columns: &[LayoutColumn], name: &str) -> Result<usize, Error> {

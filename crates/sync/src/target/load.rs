@@ -12,6 +12,7 @@ use super::position::{self, NewPosition};
 use super::session::Target;
 use crate::copy::{Counts, RowStream};
 use crate::error::Error;
+use crate::failpoint;
 use crate::job::TableName;
 use crate::progress::{Phase, Progress};
 
@@ -26,23 +27,27 @@ pub(crate) async fn load(
     let transaction = target.begin().await?;
     create_schema(&transaction, &table).await?;
     run(&transaction, "create", &table, &layout.create("table", &name)).await?;
+    failpoint::reach("load: created");
     let mut counts = rows.copy(&transaction, &layout.copy(&name), &table).await?;
 
     progress.enter(Phase::Indexing);
+    failpoint::reach("load: copied");
     counts.rows -= keep_newest(&transaction, layout, &name, &table).await?;
     let add_key = format!("alter table {name} add primary key ({})", layout.key_list(""));
     transaction
         .batch_execute(&add_key)
         .await
         .map_err(|error| duplicate_key(layout, &table, error))?;
+    failpoint::reach("load: indexed");
     for comment in layout.comments(&name) {
         run(&transaction, "comment on", &table, &comment).await?;
     }
 
     progress.enter(Phase::Applying);
     position::write(&transaction, &table, position, counts.rows).await?;
+    failpoint::reach("load: ready");
     transaction.commit().await.map_err(Error::target("commit the load of", &table))?;
-    analyze(target).await;
+    failpoint::reach("load: committed");
     Ok(counts)
 }
 
@@ -58,14 +63,6 @@ pub(super) async fn keep_newest(
         .execute(&statement, &[])
         .await
         .map_err(Error::target("find the newest rows of", table))
-}
-
-/// The rows are committed; statistics come from autovacuum too, only later.
-async fn analyze(target: &Target) {
-    let statement = format!("analyze {}", target.name);
-    if let Err(error) = target.client().batch_execute(&statement).await {
-        tracing::warn!(table = %target.table, error = %lakeport_pg::describe(&error), "analyze failed");
-    }
 }
 
 /// Asks first, because `create schema if not exists` wants the right to create even if it exists.

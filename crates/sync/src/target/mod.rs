@@ -3,6 +3,7 @@
 //! Owns: all SQL. Never: reading Delta, or the wire form of values.
 
 mod changes;
+mod column;
 mod ddl;
 mod load;
 mod position;

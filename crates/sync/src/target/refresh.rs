@@ -7,17 +7,24 @@ use lakeport_pg::QualifiedName;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Transaction};
 
-use super::ddl::{Layout, LayoutColumn, list};
+use super::column::{LayoutColumn, compared_list};
+use super::ddl::Layout;
 use super::load::{duplicate_key, keep_newest, run};
 use super::position::{self, NewPosition};
 use super::session::Target;
 use crate::copy::{Counts, RowStream};
 use crate::error::Error;
+use crate::failpoint;
 use crate::job::TableName;
 use crate::progress::{Phase, Progress};
 
 /// Anti-joins of whole tables spill to disk with the default of 4 MB.
 pub(super) const SETTINGS: &str = "set local work_mem = '64MB'";
+
+/// The type of a column `a` with the type `y`, by its bare name if it is an extension's.
+pub(super) const TYPE_NAME: &str = "case when y.typnamespace = 'pg_catalog'::regnamespace \
+    then format_type(a.atttypid, a.atttypmod) \
+    else y.typname || case when a.atttypmod < 0 then '' else '(' || a.atttypmod || ')' end end";
 
 pub(crate) struct Differences {
     pub(crate) counts: Counts,
@@ -109,7 +116,9 @@ async fn stage(
     let (table, stage) = (target.table.clone(), target.stage.clone());
     let transaction = target.begin().await?;
     run(&transaction, "stage", &table, &layout.create("unlogged table", &stage)).await?;
+    failpoint::reach("refresh: stage created");
     let mut counts = rows.copy(&transaction, &layout.copy(&stage), &table).await?;
+    failpoint::reach("refresh: stage copied");
 
     progress.enter(Phase::Indexing);
     counts.rows -= keep_newest(&transaction, layout, &stage, &table).await?;
@@ -119,6 +128,7 @@ async fn stage(
         .map_err(|error| duplicate_key(layout, &table, error))?;
     run(&transaction, "stage", &table, &format!("analyze {stage}")).await?;
     transaction.commit().await.map_err(Error::target("stage", &table))?;
+    failpoint::reach("refresh: staged");
     Ok(counts)
 }
 
@@ -135,13 +145,18 @@ async fn apply(
     run(&transaction, "refresh", &table, SETTINGS).await?;
     changes.make(&transaction, &table, &name).await?;
     let deleted = execute(&transaction, &table, &statements.delete).await?;
+    failpoint::reach("refresh: deleted");
     let updated = match &statements.update {
         Some(update) => execute(&transaction, &table, update).await?,
         None => 0,
     };
+    failpoint::reach("refresh: updated");
     let inserted = execute(&transaction, &table, &statements.insert).await?;
+    failpoint::reach("refresh: inserted");
     position::write(&transaction, &table, position, counts.rows).await?;
+    failpoint::reach("refresh: ready");
     transaction.commit().await.map_err(Error::target("commit the refresh of", &table))?;
+    failpoint::reach("refresh: committed");
     Ok(Differences { counts, inserted, updated, deleted })
 }
 
@@ -170,8 +185,8 @@ impl Statements {
                 "update {name} t set {} from {stage} s where {key_match} \
                  and ({}) is distinct from ({})",
                 assignments(&payload),
-                list(payload.iter().copied(), "t."),
-                list(payload.iter().copied(), "s."),
+                compared_list(payload.iter().copied(), "t."),
+                compared_list(payload.iter().copied(), "s."),
             )
         });
         Self {
@@ -198,15 +213,18 @@ pub(super) fn assignments(columns: &[&LayoutColumn]) -> String {
 async fn existing_columns(client: &Client, table: &TableName) -> Result<Vec<Existing>, Error> {
     let rows = client
         .query(
-            "select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, \
+            &format!(
+                "select a.attname::text, {TYPE_NAME}, a.attnotnull, \
                (array_position(i.indkey::smallint[], a.attnum))::smallint \
              from pg_attribute a \
+             join pg_type y on y.oid = a.atttypid \
              join pg_class c on c.oid = a.attrelid \
              join pg_namespace n on n.oid = c.relnamespace \
              left join pg_index i on i.indrelid = c.oid and i.indisprimary \
              where n.nspname = $1 and c.relname = $2 \
                and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' \
-             order by a.attnum",
+             order by a.attnum"
+            ),
             &[&table.schema, &table.table],
         )
         .await
@@ -226,9 +244,9 @@ fn plan(existing: &[Existing], layout: &Layout) -> Result<Changes, String> {
     let mut clauses = Vec::new();
     for column in &layout.columns {
         let wanted = column.column_type.postgres();
-        match find(&column.name) {
+        match find(&column.table_name) {
             // Rows that are there have no value yet, so it cannot be NOT NULL.
-            None => clauses.push(format!("add column {} {wanted}", column.ident)),
+            None => clauses.push(format!("add column {} {}", column.ident, layout.type_of(column))),
             Some(found) if found.pg_type != wanted && column.column_type.widens(&found.pg_type) => {
                 clauses.push(format!("alter column {} type {wanted}", column.ident));
                 if found.not_null && !column.not_null {
@@ -247,7 +265,7 @@ fn plan(existing: &[Existing], layout: &Layout) -> Result<Changes, String> {
             Some(_) => {}
         }
     }
-    let wanted = |name: &str| layout.columns.iter().any(|column| column.name == name);
+    let wanted = |name: &str| layout.columns.iter().any(|column| column.table_name == name);
     if let Some(gone) = existing.iter().find(|column| !wanted(&column.name)) {
         return Err(format!("the source no longer has the column \"{}\"", gone.name));
     }
@@ -272,6 +290,7 @@ fn same_key(existing: &[Existing], layout: &Layout) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Options;
     use crate::source::{Column, ColumnType};
 
     fn layout(columns: &[(&str, ColumnType, bool)]) -> Layout {
@@ -285,7 +304,8 @@ mod tests {
             };
             (column, *column_type)
         });
-        Layout::of(&columns.collect::<Vec<_>>(), &["id".to_owned()], None).unwrap()
+        let key = ["id".to_owned()];
+        Layout::of(&columns.collect::<Vec<_>>(), &key, &Options::default()).unwrap()
     }
 
     fn table() -> Vec<Existing> {

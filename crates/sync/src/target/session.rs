@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use lakeport_pg::{QualifiedName, Session};
+use lakeport_pg::{QualifiedName, QuotedIdent, Session};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, NoTls, Transaction};
 
@@ -68,6 +68,32 @@ impl Target {
 
     pub(crate) async fn position(&self) -> Result<Option<Position>, Error> {
         position::read(self.client(), &self.table).await
+    }
+
+    /// Gathers the statistics that plans are made by.
+    pub(crate) async fn analyze(&self) -> Result<(), Error> {
+        let statement = format!("analyze {}", self.name);
+        self.client().batch_execute(&statement).await.map_err(Error::target("analyze", &self.table))
+    }
+
+    /// Where the extension `vector` was put, by whoever made it.
+    pub(crate) async fn schema_of_vectors(&self) -> Result<QuotedIdent, Error> {
+        let row = self
+            .client()
+            .query_opt(
+                "select n.nspname::text from pg_extension e \
+                 join pg_namespace n on n.oid = e.extnamespace where e.extname = 'vector'",
+                &[],
+            )
+            .await
+            .map_err(Error::target("look for the extension of", &self.table))?;
+        let Some(row) = row else {
+            let message = "the database has no type vector; run CREATE EXTENSION vector there";
+            let state = &SqlState::UNDEFINED_OBJECT;
+            return Err(Error::refused("make", &self.table, state, message.to_owned()));
+        };
+        QuotedIdent::new(row.get(0))
+            .map_err(|error| Error::config(format!("the schema of the type vector: {error}")))
     }
 
     /// Makes the schema of positions, and removes what a killed run has left.

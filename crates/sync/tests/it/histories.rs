@@ -4,14 +4,17 @@
 use std::pin::pin;
 use std::task::Poll;
 
-use lakeport_sync::{Job, Kind, Progress, Reload, applied, changes};
+use lakeport_sync::{Job, Kind, Progress, Reload, applied, changes, drop_target};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{Database, bring_to, cut_at, database, histories, run_changes};
 
-const HISTORIES: usize = 100;
+const HISTORIES: usize = 200;
+/// As many are gone through step by step.
+const STEPPED: usize = 100;
 const VERSIONS: u64 = 9;
+const WORKERS: usize = 4;
 
 #[derive(Deserialize)]
 struct Version {
@@ -83,7 +86,7 @@ impl History {
 async fn the_table_equals_its_source_after_every_run() {
     let db = database("histories").await;
     let (mut changed, mut deleted_newest) = (0, 0);
-    for nth in 0..HISTORIES {
+    for nth in 0..STEPPED {
         // Each starts elsewhere, and goes on in steps of another size.
         let first = nth as u64 % (VERSIONS - 1);
         let mut history = History::new(&db, nth, first);
@@ -102,7 +105,31 @@ async fn the_table_equals_its_source_after_every_run() {
         }
         assert_eq!(run_changes(&history.job).await.unwrap().kind, Kind::Unchanged);
     }
-    assert!(changed > HISTORIES && deleted_newest > 0, "{changed} {deleted_newest}");
+    assert!(changed > STEPPED && deleted_newest > 0, "{changed} {deleted_newest}");
+}
+
+/// A snapshot of each version, and the feed from there to the last one in one run.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_every_version_the_feed_leads_to_the_last() {
+    let db = std::sync::Arc::new(database("every_version").await);
+    let workers = (0..WORKERS).map(|worker| {
+        let db = std::sync::Arc::clone(&db);
+        tokio::spawn(async move {
+            for nth in (worker..HISTORIES).step_by(WORKERS) {
+                for first in 0..VERSIONS - 1 {
+                    let mut history = History::new(&db, nth, first);
+                    run_changes(&history.job).await.unwrap();
+                    history.advance(VERSIONS - 1 - first);
+                    run_changes(&history.job).await.unwrap();
+                    history.check(&db).await;
+                    drop_target(&db.writer, &history.job.table).await.unwrap();
+                }
+            }
+        })
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -186,3 +186,39 @@ async fn an_inspection_reads_the_log_alone() {
     assert_eq!(column("map").delta_type, "map<string,double>");
     assert_eq!(column("money").pg_type, "numeric(10,2)");
 }
+
+#[tokio::test]
+async fn variants_become_jsonb_at_any_depth() {
+    let db = database("variants").await;
+    db.sync("variants").await.unwrap();
+    let rows = db.rows("select v, list from served.t order by id").await;
+    assert_eq!(
+        rows,
+        ["7|[7]", "\"hi\"|[\"hi\"]", "{\"a\": 1}|[{\"a\": 1}]", "null|[null]", "∅|[]"]
+    );
+}
+
+#[tokio::test]
+async fn keys_of_maps_become_text() {
+    let db = database("map_keys").await;
+    db.sync("map_keys").await.unwrap();
+    let row = db.rows("select ints, days, moments, flags, money from served.t").await;
+    assert_eq!(
+        row,
+        ["{\"1\": \"a\", \"-2\": \"b\"}|{\"2020-02-29\": 1}|{\"2020-01-02T03:04:05Z\": 1}|\
+         {\"true\": 1}|{\"1.50\": 1}"]
+    );
+}
+
+#[tokio::test]
+async fn long_names_are_shortened_the_same_way_each_time() {
+    let db = database("long_name").await;
+    db.sync("long_name").await.unwrap();
+    let names = "select attname, length(attname) from pg_attribute \
+                 where attrelid = 'served.t'::regclass and attnum = 2";
+    let [name] = &db.rows(names).await[..] else { panic!("one column") };
+    assert!(name.starts_with(&"x".repeat(54)) && name.ends_with("|63"), "{name}");
+    let mut job = db.job(&tables().join("long_name"), &["id"]);
+    job.options.force = true;
+    assert_eq!(run(&job).await.unwrap().kind, Kind::Refreshed);
+}

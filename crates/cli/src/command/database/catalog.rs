@@ -46,7 +46,9 @@ fn create_body(args: CreateCatalogArgs) -> Result<Body, Failure> {
 
 async fn delete(context: &Context, name: &str) -> Result<(), Failure> {
     context.client()?.delete_database_catalog(name).await?;
-    context.output.note(&format!("catalog `{name}` is unregistered"));
+    context
+        .output
+        .note(&format!("catalog `{name}` is unregistered; its database and the data stay"));
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 mod catalog;
 mod credential;
 pub(crate) mod instance;
-mod synced_table;
+mod role;
+pub(crate) mod synced_table;
+mod table;
 
 use lakeport_client::Paging;
 
@@ -15,7 +17,9 @@ pub(crate) async fn run(context: &Context, command: DatabaseCommand) -> Result<(
     match command {
         DatabaseCommand::Instance(command) => instance::run(context, command).await,
         DatabaseCommand::GenerateDatabaseCredential(args) => credential::run(context, args).await,
+        DatabaseCommand::Role(command) => role::run(context, command).await,
         DatabaseCommand::Catalog(command) => catalog::run(context, command).await,
+        DatabaseCommand::Table(command) => table::run(context, command).await,
         DatabaseCommand::SyncedTable(command) => synced_table::run(context, command).await,
     }
 }
@@ -30,7 +34,7 @@ fn instance_of(args: &ListOfInstanceArgs) -> &str {
 }
 
 /// A wire value in the words of the wire.
-fn wire_text(value: Option<impl serde::Serialize>) -> Option<String> {
+pub(super) fn wire_text(value: Option<impl serde::Serialize>) -> Option<String> {
     match serde_json::to_value(value?) {
         Ok(serde_json::Value::String(text)) => Some(text),
         _ => None,

@@ -42,7 +42,7 @@ async fn delete(context: &Context, args: &DeleteSyncedTableArgs) -> Result<(), F
     Ok(())
 }
 
-async fn list(context: &Context, args: &ListOfInstanceArgs) -> Result<(), Failure> {
+pub(crate) async fn list(context: &Context, args: &ListOfInstanceArgs) -> Result<(), Failure> {
     let client = context.client()?;
     let instance = instance_of(args);
     let tables = client.list_synced_database_tables(instance, &paging(&args.page)).await?;
@@ -58,7 +58,7 @@ fn show(context: &Context, table: &Document<SyncedDatabaseTable>) -> Result<(), 
     context.output.show(table, |table| view(table))
 }
 
-fn view(table: &SyncedDatabaseTable) -> String {
+pub(crate) fn view(table: &SyncedDatabaseTable) -> String {
     let [name, state, database, source] = row(table);
     let status = table.data_synchronization_status.as_ref();
     let last_sync = status.and_then(|status| status.last_sync.as_ref());

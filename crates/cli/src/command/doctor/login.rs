@@ -6,6 +6,7 @@ use tokio_postgres::{Client, Config, Error};
 
 use super::Stop;
 use super::report::Report;
+use crate::text::shell_quote;
 
 const STEP: &str = "login";
 
@@ -30,6 +31,16 @@ pub(super) async fn open(
     }
 }
 
+/// Who may use the instance may run this for itself.
+pub(super) fn create_role(instance: &str, role: &str) -> String {
+    let (instance, role) = (shell_quote(instance), shell_quote(role));
+    // People are named by their address, and programs by an application id.
+    let kind = if role.contains('@') { "USER" } else { "SERVICE_PRINCIPAL" };
+    format!(
+        "lakeport database create-database-instance-role {instance} {role} --identity-type {kind}"
+    )
+}
+
 pub(super) fn message(error: &Error) -> String {
     let Some(told) = error.as_db_error() else { return error.to_string() };
     let detail = told.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
@@ -40,6 +51,9 @@ fn mend(error: &Error, endpoint: &Endpoint, database: &str) -> Vec<String> {
     let Some(told) = error.as_db_error() else { return Vec::new() };
     let quoted = |name: &str| QuotedIdent::new(name).map(|name| name.to_string()).ok();
     let own = match (told.code().code(), quoted(database), quoted(endpoint.user())) {
+        ("28000", ..) if told.message().starts_with("role ") => {
+            Some(create_role(endpoint.instance(), endpoint.user()))
+        }
         ("3D000", Some(database), _) => Some(format!("CREATE DATABASE {database};")),
         ("42501", Some(database), Some(user)) => {
             Some(format!("GRANT CONNECT ON DATABASE {database} TO {user};"))

@@ -48,10 +48,7 @@ pub(super) async fn examine(
         return Err(report.stop(
             STEP,
             format!("there is no PostgreSQL role {role}"),
-            format!(
-                "SELECT databricks_create_role({}, 'USER');  -- or 'SERVICE_PRINCIPAL', or 'GROUP'",
-                literal(role)
-            ),
+            login::create_role(endpoint.instance(), role),
         ));
     }
     if !has("can_login") {
@@ -162,9 +159,4 @@ impl Names {
         };
         Ok(Self { role: quote(role)?, database: quote(database)?, schema: quote(schema)? })
     }
-}
-
-/// For a person to paste, so it is quoted as SQL reads it.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use lakeport_client::{Forwarder, Target, Token};
 use lakeport_sync::{
-    Error, Job, Kind, NullBytes, Options, Outcome, Phase, Progress, Source, SourceProblem,
-    TableName,
+    Error, Job, Kind, NullBytes, Options, Outcome, PgType, Phase, Progress, Source, SourceProblem,
+    TableName, TypeChoice,
 };
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,22 +14,18 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{NullBytesArg, SyncCommand, SyncMode, SyncRunArgs};
+use crate::args::{NullBytesArg, SyncMode, SyncRunArgs};
 use crate::context::Context;
 use crate::failure::Failure;
 
 const DEFAULT_DATABASE: &str = "databricks_postgres";
 const REFRESH: Duration = Duration::from_millis(200);
 
-pub(crate) async fn run(context: &Context, command: SyncCommand) -> Result<(), Failure> {
-    match command {
-        SyncCommand::Run(args) => run_once(context, *args).await,
-    }
-}
-
-async fn run_once(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
     let table = table_name(&args.table)?;
     let storage_options = storage_options(&args.storage_option)?;
+    let type_choices: Vec<TypeChoice> =
+        args.type_override.iter().map(|text| type_choice(text)).collect::<Result<_, _>>()?;
     // The door, if there is one, stays open until the run is over.
     let (target, _door) = target(context, &args.target, args.port).await?;
     let job = Job {
@@ -43,10 +39,17 @@ async fn run_once(context: &Context, args: SyncRunArgs) -> Result<(), Failure> {
             timeseries_key: args.timeseries_key,
             reload_share: args.reload_share,
             reload_on_gap: args.reload_on_gap,
+            type_choices,
+            memory_bytes: args.memory as usize * 1024 * 1024,
             ..Options::default()
         },
     };
     let outcome = watched(context, &job, args.mode).await?;
+    if outcome.kind == Kind::Loaded
+        && let Err(error) = lakeport_sync::analyze(&job.target, &job.table).await
+    {
+        context.output.note(&format!("note: {}", error.message()));
+    }
     context.output.show(&as_json(&outcome), |_| sentence(&job.table, &outcome))
 }
 
@@ -207,6 +210,27 @@ fn null_bytes(argument: NullBytesArg) -> NullBytes {
     }
 }
 
+/// `name=varchar(20)`.
+fn type_choice(text: &str) -> Result<TypeChoice, Failure> {
+    let parts = text.rsplit_once('=').and_then(|(column, kind)| {
+        let (kind, size) = kind.strip_suffix(')')?.split_once('(')?;
+        Some((column, kind, size))
+    });
+    let pg_type = parts.and_then(|(_, kind, size)| {
+        Some(match kind.to_lowercase().as_str() {
+            "varchar" => PgType::Varchar(size.parse().ok().filter(|size| *size > 0)?),
+            "vector" => PgType::Vector(size.parse().ok().filter(|size| *size > 0)?),
+            "halfvec" => PgType::HalfVector(size.parse().ok().filter(|size| *size > 0)?),
+            _ => return None,
+        })
+    });
+    match parts.zip(pg_type) {
+        Some(((column, ..), pg_type)) => Ok(TypeChoice { column: column.to_owned(), pg_type }),
+        None => Err(Failure::usage(format!("--type-override cannot be \"{text}\""))
+            .hint("write COLUMN=varchar(N), COLUMN=vector(N) or COLUMN=halfvec(N)")),
+    }
+}
+
 fn kind(outcome: &Outcome) -> &'static str {
     match outcome.kind {
         Kind::Loaded => "loaded",
@@ -256,6 +280,15 @@ mod tests {
         assert_eq!(table_name("t").unwrap().to_string(), "public.t");
         for bad in ["", ".t", "s.", "a.b.c"] {
             assert!(table_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn types_are_chosen_by_column() {
+        let choice = type_choice("a=b=vector(3)").unwrap();
+        assert_eq!((choice.column.as_str(), choice.pg_type), ("a=b", PgType::Vector(3)));
+        for bad in ["a", "a=text", "a=varchar", "a=varchar(0)", "a=vector(x)"] {
+            assert!(type_choice(bad).is_err(), "{bad}");
         }
     }
 
