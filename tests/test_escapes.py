@@ -1,4 +1,4 @@
-"""Nothing that an instance's owner can say leads to a superuser, to the machine, or into our own sessions."""
+"""Nothing that an owner says leads to a superuser, to the machine or into our own sessions."""
 
 from collections.abc import Iterator
 from typing import Any

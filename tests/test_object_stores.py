@@ -1,4 +1,4 @@
-"""Delta tables in an object store: registered, previewed, synced, and what happens when it is down."""
+"""Delta tables in an object store: registered, previewed, synced; and a store that is down."""
 
 import json
 import os
@@ -21,7 +21,11 @@ from kit.synced import SyncedTable, make_schema, register
 ROWS = pyarrow.table(
     {"id": pyarrow.array(range(500), pyarrow.int64()), "name": [f"n{i}" for i in range(500)]}
 )
-HAND_OUT = '\n[object_store.hand_out]\naccess_key_id = "guest"\nsecret_access_key = "guest-secret"\n'
+HAND_OUT = """
+[object_store.hand_out]
+access_key_id = "guest"
+secret_access_key = "guest-secret"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="module")
 def lake(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that may read one bucket of the store; another one is configured at a dead address."""
+    """A server that may read one bucket of the store, and one at an address where nobody is."""
     config = tmp_path_factory.mktemp("config") / "lakeport.toml"
     dead = store.settings("dead", endpoint="http://127.0.0.1:9")
     config.write_text(store.settings("lake") + HAND_OUT + dead)
@@ -146,7 +150,8 @@ def test_what_is_not_configured_is_not_read(
     location = write(store, "other", unique("t"))
     catalog, name = schema.split(".")
     body = {"name": "t", "catalog_name": catalog, "schema_name": name}
-    refusal = lake_api.refused(400, "POST", f"{UNITY}/tables", body | {"storage_location": location})
+    unknown = body | {"storage_location": location}
+    refusal = lake_api.refused(400, "POST", f"{UNITY}/tables", unknown)
     assert "[[object_store]]" in refusal.message
     nothing = body | {"storage_location": "s3://lake/nothing-here"}
     lake_api.refused(400, "POST", f"{UNITY}/tables", nothing)
@@ -170,7 +175,8 @@ def test_a_configuration_that_cannot_be_is_named(tmp_path: Path) -> None:
         ('allowed_locations = ["lake"]', "allowed_locations"),
     ]:
         config.write_text(text)
-        command = [str(binary()), "serve", "--config", str(config), "--data-dir", str(tmp_path / "d")]
+        data = str(tmp_path / "d")
+        command = [str(binary()), "serve", "--config", str(config), "--data-dir", data]
         done = subprocess.run(
             command, env=clean_environment(), capture_output=True, text=True, timeout=60
         )

@@ -1,4 +1,4 @@
-"""Rights through groups: who is in one may what it may, logs in as it, and loses both on leaving."""
+"""Rights through groups: a member may what it may, logs in as it, and loses both on leaving."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

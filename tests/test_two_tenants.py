@@ -85,7 +85,7 @@ def two(server: Server, api: Api, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Two(server, attacker, victim, table.name, pipeline, session)
 
 
-# --- Logging in ---------------------------------------------------------------------------------------
+# --- Logging in ------------------------------------------------------------------------------------
 
 
 def own_token_at_the_victims_address(two: Two) -> Login:
@@ -185,7 +185,7 @@ def test_server_name_of_the_victim_does_not_lead_there(two: Two) -> None:
             assert found == (None,), name
 
 
-# --- Cancelling ---------------------------------------------------------------------------------------
+# --- Cancelling ------------------------------------------------------------------------------------
 
 
 def cancel(host: str, pid: int, secret: bytes) -> None:
@@ -219,7 +219,7 @@ def test_cancel_keys_that_are_guessed_stop_nothing(two: Two) -> None:
     assert two.session.execute("SELECT 1").fetchone() == (1,)
 
 
-# --- From inside the attacker's own server ------------------------------------------------------------
+# --- From inside the attacker's own server ---------------------------------------------------------
 
 INSIDE = [
     "CREATE EXTENSION dblink",
@@ -227,7 +227,7 @@ INSIDE = [
     " OPTIONS (host '{socket}', dbname 'databricks_postgres')",
     "CREATE EXTENSION file_fdw",
     "CREATE EXTENSION adminpack",
-    "CREATE SUBSCRIPTION s CONNECTION 'host={socket} dbname=databricks_postgres user=lakeport_admin'"
+    "CREATE SUBSCRIPTION s CONNECTION 'host={socket} dbname=postgres user=lakeport_admin'"
     " PUBLICATION p",
     "COPY (SELECT 1) TO PROGRAM 'ls {socket}'",
     "COPY (SELECT 1) TO '{data}/x'",
@@ -269,7 +269,7 @@ def test_sockets_and_data_are_closed_to_others(two: Two) -> None:
         assert set(owners) <= {folder.st_uid for folder in sockets}
 
 
-# --- The API ------------------------------------------------------------------------------------------
+# --- The API ---------------------------------------------------------------------------------------
 
 API = [
     ("GET", INSTANCES + "/{name}", None, 404),

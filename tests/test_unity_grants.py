@@ -1,4 +1,4 @@
-"""Rights on catalogs, schemas and tables: rows of ours on the embedded catalog, PostgreSQL's on databases."""
+"""Rights on catalogs, schemas and tables: rows of ours, or PostgreSQL's own grants."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.service.catalog import PermissionsChange, Privilege
 
-from kit.api import CATALOGS, SYNCED_TABLES, UNITY, Api
+from kit.api import CATALOGS, CREDENTIALS, SYNCED_TABLES, UNITY, Api
 from kit.delta import DeltaTables
 from kit.identities import machine, principal
 from kit.login import Login
@@ -40,6 +40,12 @@ def somebody(api: Api, instance: str | None = None) -> Iterator[Person]:
             path = f"/api/2.0/permissions/database-instances/{instance}"
             api.ok("PATCH", path, {"access_control_list": [entry]})
         yield person
+
+
+def login_of(person: Person, instance: dict) -> Login:
+    body = {"instance_names": [instance["name"]], "request_id": unique("r")}
+    token = person.ok("POST", CREDENTIALS, body)["token"]
+    return Login(instance["read_write_dns"], person.name, token)
 
 
 def grant(api: Api, kind: str, name: str, to: str, *add: str, remove: list[str] | None = None):
@@ -105,7 +111,8 @@ def test_rights_are_inherited_and_name_where_they_come_from(
         person.refused(403, "PATCH", path, {"changes": [change]})
         # Who owns a thing may do all of that.
         api.ok("PATCH", f"{UNITY}/tables/{source}", {"owner": person.name})
-        assert person.ok("PATCH", f"{UNITY}/tables/{source}", {"comment": "mine"})["comment"] == "mine"
+        changed = person.ok("PATCH", f"{UNITY}/tables/{source}", {"comment": "mine"})
+        assert changed["comment"] == "mine"
 
 
 def test_rights_through_a_group_and_for_everybody(api: Api, catalog: str, source: str) -> None:
@@ -180,9 +187,7 @@ def test_a_right_on_a_database_is_a_grant_and_the_other_way_round(
     catalog, owner = shop
     table = f"{catalog}.shop.orders"
     with somebody(api, own_instance["name"]) as person:
-        credential = {"instance_names": [own_instance["name"]], "request_id": unique("r")}
-        token = person.ok("POST", "/api/2.0/database/credentials", credential)["token"]
-        login = Login(owner.host, person.name, token)
+        login = login_of(person, own_instance)
         changes = [PermissionsChange(principal=person.name, add=[Privilege.USE_SCHEMA])]
         workspace.grants.update("schema", f"{catalog}.shop", changes=changes)
         person.refused(404, "GET", f"{UNITY}/tables/{table}")
@@ -222,14 +227,19 @@ def test_who_registers_a_database_gets_no_rights_on_what_is_in_it(
         changes = {"changes": [{"principal": person.name, "add": ["SELECT"]}]}
         path = f"{UNITY}/permissions/catalog/{catalog}"
         assert "MANAGE" in person.refused(403, "PATCH", path, changes).message
-        # The owner of a role may own a table, and grant that one alone.
-        role = {"name": person.name}
-        api.ok("POST", f"/api/2.0/database/instances/{name}/roles", role)
+        # Who owns a schema may not give away what others keep in it, but a table of its own.
+        api.ok("POST", f"/api/2.0/database/instances/{name}/roles", {"name": person.name})
         with Login.to(api, own_instance).connect() as connection:
-            connection.execute(f'create schema own authorization "{person.name}"')
-            connection.execute("create table own.others (id int)")
-        path = f"{UNITY}/permissions/schema/{catalog}.own"
-        person.refused(403, "PATCH", path, changes)
+            role = f'"{person.name}"'
+            connection.execute(f"grant create on database databricks_postgres to {role}")
+        login = login_of(person, own_instance)
+        with login.connect() as connection:
+            connection.execute("create schema own; create table own.mine (id int)")
+        person.refused(403, "PATCH", f"{UNITY}/permissions/schema/{catalog}.own", changes)
+        granted = grant(person, "table", f"{catalog}.own.mine", "account users", "SELECT")
+        assert granted["privilege_assignments"] == [
+            {"principal": "account users", "privileges": ["SELECT"]}
+        ]
 
 
 def test_rights_on_a_schema_reach_tables_to_come(
@@ -240,9 +250,7 @@ def test_rights_on_a_schema_reach_tables_to_come(
         grant(api, "schema", f"{catalog}.shop", person.name, "USE_SCHEMA", "SELECT")
         with owner.connect() as connection:
             connection.execute("create table shop.later as select 2 as id")
-        body = {"instance_names": [own_instance["name"]], "request_id": unique("r")}
-        token = person.ok("POST", "/api/2.0/database/credentials", body)["token"]
-        login = Login(owner.host, person.name, token)
+        login = login_of(person, own_instance)
         assert login.value("select id from shop.later") == 2
         listing = {"catalog_name": catalog, "schema_name": "shop"}
         tables = person.ok("GET", f"{UNITY}/tables", **listing)["tables"]

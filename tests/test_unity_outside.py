@@ -1,4 +1,4 @@
-"""Sources in an outside Unity Catalog: a server that speaks the same API, and others that do it badly."""
+"""Sources in an outside Unity Catalog: a good one, and others that are not."""
 
 import json
 import threading
@@ -128,7 +128,8 @@ def test_the_same_rows_from_here_and_from_outside(
 
 def test_what_is_not_there_and_what_is_taken(reading: Server, target: dict) -> None:
     assert "not found" in refusal(reading, target, "far.s.nobody", 404)
-    taken = Api(reading.http, reading.token).refused(409, "POST", f"{UNITY}/catalogs", {"name": "far"})
+    here = Api(reading.http, reading.token)
+    taken = here.refused(409, "POST", f"{UNITY}/catalogs", {"name": "far"})
     assert "already exists" in taken.message
 
 

@@ -1,4 +1,4 @@
-"""Users that log in by themselves: made over SCIM, signed in with a password, removed afterwards."""
+"""Users that log in by themselves: made over SCIM, signed in by password, removed afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
