@@ -62,6 +62,22 @@ pub(crate) struct Executed {
 struct Round {
     executed: Executed,
     rows: Vec<Row>,
+    /// Whether rows came that were not kept.
+    left_out: bool,
+}
+
+/// How much of an answer is kept.
+#[derive(Clone, Copy)]
+struct Keep {
+    rows: usize,
+    /// Longer values are cut.
+    value: usize,
+}
+
+impl Keep {
+    fn values_of(value: usize) -> Self {
+        Self { rows: usize::MAX, value }
+    }
 }
 
 impl Session {
@@ -146,9 +162,29 @@ impl Session {
         self.executed = Executed::default();
         self.rest.clear();
         let request = self.first_request(PORTAL, sql, parameters, self.round()).map_err(broken)?;
-        let round = self.exchange(call, &request, self.longest_value()).await?;
+        let round = self.exchange(call, &request, Keep::values_of(self.longest_value())).await?;
         self.take_in(round);
         self.name_types(call).await
+    }
+
+    /// Runs a statement that changes something to its end, because only there PostgreSQL tells how much
+    /// it did, and keeps no more rows than fit into one answer.
+    pub(crate) async fn run_to_end(
+        &mut self,
+        call: &Call,
+        sql: &str,
+        parameters: &[Option<&str>],
+    ) -> Result<Page> {
+        self.executed = Executed::default();
+        self.rest.clear();
+        let request = self.first_request(PORTAL, sql, parameters, 0).map_err(broken)?;
+        let keep = Keep { rows: self.limits.rows, value: self.longest_value() };
+        let round = self.exchange(call, &request, keep).await?;
+        let left_out = round.left_out;
+        self.take_in(round);
+        self.name_types(call).await?;
+        let page = self.page(call).await?;
+        Ok(Page { more: page.more || left_out, ..page })
     }
 
     pub(crate) fn executed(&self) -> &Executed {
@@ -170,7 +206,7 @@ impl Session {
     ) -> Result<Vec<Vec<serde_json::Value>>> {
         let saved = std::mem::take(&mut self.columns);
         let request = self.first_request("", sql, parameters, 0).map_err(broken)?;
-        let round = self.exchange(call, &request, usize::MAX).await;
+        let round = self.exchange(call, &request, Keep::values_of(usize::MAX)).await;
         self.columns = saved;
         Ok(round?.rows.into_iter().map(|row| row.values).collect())
     }
@@ -203,20 +239,10 @@ impl Session {
                 return Ok(page);
             }
             let request = Request::new().execute(PORTAL, self.round()).map_err(broken)?;
-            let round = self.exchange(call, &request, self.longest_value()).await?;
+            let round =
+                self.exchange(call, &request, Keep::values_of(self.longest_value())).await?;
             self.take_in(round);
         }
-    }
-
-    /// Reads to the end of the result, for what is known only there.
-    pub(crate) async fn finish(&mut self, call: &Call) -> Result<()> {
-        while self.is_suspended {
-            let request = Request::new().execute(PORTAL, self.round()).map_err(broken)?;
-            let round = self.exchange(call, &request, 0).await?;
-            self.take_in(round);
-            self.rest.clear();
-        }
-        Ok(())
     }
 
     fn longest_value(&self) -> usize {
@@ -260,14 +286,9 @@ impl Session {
     }
 
     /// One round of the extended protocol. Whatever ends it early ends the statement on the server too.
-    async fn exchange(
-        &mut self,
-        call: &Call,
-        request: &BytesMut,
-        longest_value: usize,
-    ) -> Result<Round> {
+    async fn exchange(&mut self, call: &Call, request: &BytesMut, keep: Keep) -> Result<Round> {
         let patience = self.limits.statement + GRACE;
-        let work = timeout(patience, self.round_trip(request, longest_value));
+        let work = timeout(patience, self.round_trip(request, keep));
         let answered = call.unless_cancelled(work).await;
         match answered {
             Ok(Ok(done)) => Ok(done.map_err(Failure::from)?),
@@ -289,11 +310,7 @@ impl Session {
         }
     }
 
-    async fn round_trip(
-        &mut self,
-        request: &BytesMut,
-        longest_value: usize,
-    ) -> Result<Round, SqlError> {
+    async fn round_trip(&mut self, request: &BytesMut, keep: Keep) -> Result<Round, SqlError> {
         self.wire.send(request).await?;
         let mut round = Round::default();
         let mut error = None;
@@ -304,7 +321,11 @@ impl Session {
                     self.columns = rows::columns(&description)?;
                 }
                 Message::DataRow(body) => {
-                    round.rows.push(rows::row(&body, &self.columns, longest_value)?);
+                    if round.rows.len() < keep.rows {
+                        round.rows.push(rows::row(&body, &self.columns, keep.value)?);
+                    } else {
+                        round.left_out = true;
+                    }
                 }
                 Message::PortalSuspended => self.is_suspended = true,
                 Message::CommandComplete(body) => round.executed.tag = Some(body.tag()?.to_owned()),
@@ -330,7 +351,9 @@ impl Session {
     /// Statements of our own without an answer.
     async fn command(&mut self, sql: &str) -> Result<()> {
         let request = Request::simple(sql).map_err(broken)?;
-        let done = timeout(self.limits.statement + GRACE, self.round_trip(&request, 0)).await;
+        let done =
+            timeout(self.limits.statement + GRACE, self.round_trip(&request, Keep::values_of(0)))
+                .await;
         let seconds = (self.limits.statement + GRACE).as_secs();
         let done = done.unwrap_or(Err(SqlError::TimedOut { seconds }));
         Ok(done.map(drop).map_err(Failure::from)?)

@@ -136,6 +136,11 @@ impl Statement {
                  lakebase_execute writes, if the operator allows it",
             ));
         }
+        if first == "explain" && self.words().any(|word| matches!(word, "analyze" | "analyse")) {
+            // It runs what it explains, and PostgreSQL lets CREATE TABLE AS pass so.
+            return Err(Failure::new("25006", "EXPLAIN ANALYZE is not served here")
+                .hint("lakebase_explain with analyze measures statements that read"));
+        }
         match self.side_door() {
             None => Ok(()),
             Some(name) => {
@@ -254,6 +259,8 @@ mod tests {
         }
         for sql in [
             "delete from t",
+            "explain analyze create table t as select 1",
+            "explain (analyze, format json) select 1",
             "do $$ begin end $$",
             "select set_config ('a', 'b', false)",
             "select pg_catalog.\"set_config\"('a', 'b', false)",

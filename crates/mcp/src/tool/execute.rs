@@ -139,11 +139,7 @@ impl Run<'_> {
         let parameters = self.arguments.parameters.iter().flatten();
         let parameters: Vec<_> = parameters.map(|value| Some(value.as_str())).collect();
         self.session.begin().await?;
-        self.session.run(self.call, &self.arguments.statement, &parameters).await?;
-        let page = self.session.page(self.call).await?;
-        // What it did is known at its end only.
-        self.session.finish(self.call).await?;
-        Ok(page)
+        self.session.run_to_end(self.call, &self.arguments.statement, &parameters).await
     }
 }
 
