@@ -120,5 +120,5 @@ def test_inspector_has_no_complaints(proxy: str, tmp_path: Path, era: str) -> No
         timeout=120,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "warning" not in (run.stdout + run.stderr).lower(), run.stdout + run.stderr
+    assert "Warning:" not in run.stdout + run.stderr, run.stdout + run.stderr
     assert "manage_lakebase_database" in run.stdout
