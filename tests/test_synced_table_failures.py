@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pyarrow
 import pytest
 
-from kit.api import SYNCED_TABLES, Api
+from kit.api import CATALOGS, SYNCED_TABLES, Api
 from kit.delta import DeltaTables
 from kit.login import Login
 from kit.synced import SyncedTable, body_of, register
@@ -140,3 +140,61 @@ def test_a_mended_source_is_served(sync, delta: DeltaTables, login: Login) -> No
     assert synced.refresh()["state"] == "COMPLETED"
     relation = synced.name.split(".", 1)[1]
     assert login.value(f"SELECT count(*) FROM {relation}") == 3
+
+
+# --- targets ----------------------------------------------------------------------------------------
+
+
+def test_a_target_that_exists_is_left_alone(
+    api: Api, catalog: str, instance: dict, delta: DeltaTables, login: Login
+) -> None:
+    source, synced = (f"{catalog}.{catalog}.{table}" for table in ("source", "synced"))
+    register(api, source, delta.write("source", GOOD))
+    with login.connect() as connection:
+        connection.execute(f"CREATE SCHEMA {catalog}")
+        connection.execute(f"CREATE TABLE {catalog}.synced AS SELECT 7 AS mine")
+    body = body_of(synced, instance["name"], source, ["id"])
+    refusal = api.refused(409, "POST", SYNCED_TABLES, body)
+    assert "already exists" in refusal.message and "synced" in refusal.message
+    api.refused(404, "GET", f"{SYNCED_TABLES}/{synced}")
+    assert login.value(f"SELECT mine FROM {catalog}.synced") == 7
+
+
+def test_what_is_missing_is_made_only_if_that_is_asked_for(
+    api: Api, catalog: str, instance: dict, delta: DeltaTables, login: Login
+) -> None:
+    source, synced = (f"{catalog}.{catalog}.{table}" for table in ("source", "synced"))
+    register(api, source, delta.write("source", GOOD))
+    body = body_of(synced, instance["name"], source, ["id"])
+    del body["spec"]["create_database_objects_if_missing"]
+    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
+    assert f'schema "{catalog}" was not found' in refusal.message
+    assert "create_database_objects_if_missing" in refusal.message
+    body["logical_database_name"] = catalog
+    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
+    assert refusal.message.startswith("logical_database_name")
+    api.refused(404, "GET", f"{SYNCED_TABLES}/{synced}")
+    made = f"SELECT count(*) FROM pg_namespace WHERE nspname = '{catalog}'"
+    assert login.value(made) == 0
+    assert login.value(f"SELECT count(*) FROM pg_database WHERE datname = '{catalog}'") == 0
+
+
+def test_a_catalog_and_an_instance_that_disagree_are_refused(
+    api: Api, catalog: str, instance: dict, own_instance: dict, delta: DeltaTables
+) -> None:
+    source, database = f"{catalog}.{catalog}.source", f"{catalog}_db"
+    register(api, source, delta.write("source", GOOD))
+    body = {"database_instance_name": instance["name"], "database_name": "databricks_postgres"}
+    api.ok("POST", CATALOGS, {"name": database, **body})
+    name = f"{database}.{catalog}.synced"
+    refusal = api.refused(
+        400, "POST", SYNCED_TABLES, body_of(name, own_instance["name"], source, ["id"])
+    )
+    assert "belongs to instance" in refusal.message and instance["name"] in refusal.message
+    storage = {"storage_catalog": database, "storage_schema": "s"}
+    wrong = body_of(name, instance["name"], source, ["id"])
+    wrong["spec"]["new_pipeline_spec"] = storage
+    refusal = api.refused(400, "POST", SYNCED_TABLES, wrong)
+    assert refusal.message.startswith("spec.new_pipeline_spec.storage_catalog")
+    api.refused(404, "GET", f"{SYNCED_TABLES}/{name}")
+    api.ok("DELETE", f"{CATALOGS}/{database}")

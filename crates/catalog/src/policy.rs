@@ -174,17 +174,17 @@ mod tests {
     #[test]
     fn stores_are_open_only_when_configured_and_the_longest_prefix_wins() {
         let policy = Policy {
-            stores: vec![store("s3://lake/", "all"), store("s3://lake/gold", "gold")],
+            stores: vec![store("s3://lake/", "all"), store("s3://lake/gold", "gold-key")],
             ..Policy::default()
         };
         let key = |text: &str| {
             policy.open(&location(text)).ok().map(|open| open.options["access_key_id"].clone())
         };
         assert_eq!(key("s3://lake/t").as_deref(), Some("all"));
-        assert_eq!(key("s3://lake/gold/t").as_deref(), Some("gold"));
+        assert_eq!(key("s3://lake/gold/t").as_deref(), Some("gold-key"));
         assert_eq!(key("s3://lake/golden").as_deref(), Some("all"));
         assert_eq!(key("s3://lakes/t"), None);
         assert_eq!(key("gs://lake/t"), None);
-        assert!(!format!("{policy:?}").contains("gold\""));
+        assert!(!format!("{policy:?}").contains("gold-key"));
     }
 }

@@ -214,11 +214,11 @@ mod tests {
         assert_eq!(admission.taken(), 2, "its place was another's already");
 
         // The total is reached by the largest crowd's doing, so that makes room.
-        let others = [admission.enter(Source::Loopback), admission.enter(Source::Loopback)];
-        let other = admission.enter(source("198.51.100.1")).unwrap();
+        let others = [admission.enter(Source::Loopback), admission.enter(source("203.0.113.1"))];
+        let newest = admission.enter(source("198.51.100.1")).unwrap();
         second.pushed_out().await;
         assert_eq!(admission.taken(), 4);
-        drop((second, third, others, other));
+        drop((second, third, others, newest));
         assert_eq!(admission.taken(), 0);
     }
 }

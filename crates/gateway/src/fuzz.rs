@@ -214,7 +214,7 @@ fn taken(mut out: BytesMut) -> (u8, Bytes) {
 
 #[test]
 fn cancel_keys_survive_their_way_to_the_client_and_back() {
-    bolero::check!().with_type::<(u32, Vec<u8>)>().for_each(|(pid, secret)| {
+    bolero::check!().with_type::<(u32, Vec<u8>)>().for_each(|(pid, secret): &(u32, Vec<u8>)| {
         let secret = &secret[..secret.len().min(256)];
         let mut key = BytesMut::new();
         message::backend_key_data(&mut key, *pid, secret);
@@ -237,7 +237,7 @@ fn cancel_keys_survive_their_way_to_the_client_and_back() {
 #[test]
 fn errors_arrive_field_by_field_and_no_text_can_add_one() {
     bolero::check!().with_type::<(String, String, Option<String>)>().for_each(
-        |(state, text, hint)| {
+        |(state, text, hint): &(String, String, Option<String>)| {
             let mut out = BytesMut::new();
             let fields = [
                 (b'C', Some(state.as_str())),
@@ -257,20 +257,22 @@ fn errors_arrive_field_by_field_and_no_text_can_add_one() {
 
 #[test]
 fn a_version_is_negotiated_in_the_form_of_the_protocol() {
-    bolero::check!().with_type::<(u16, Vec<String>)>().for_each(|(minor, unknown)| {
-        let mut out = BytesMut::new();
-        message::negotiate_protocol_version(&mut out, *minor, unknown);
-        if out.len() > 60_000 {
-            return;
-        }
-        let (kind, body) = taken(out);
-        assert_eq!(
-            (kind, body[..4].to_vec()),
-            (b'v', vec![0, 3, minor.to_be_bytes()[0], *minor as u8])
-        );
-        assert_eq!(body[4..8], (unknown.len() as u32).to_be_bytes());
-        assert_eq!(body[8..].iter().filter(|byte| **byte == 0).count(), unknown.len());
-    });
+    bolero::check!().with_type::<(u16, Vec<String>)>().for_each(
+        |(minor, unknown): &(u16, Vec<String>)| {
+            let mut out = BytesMut::new();
+            message::negotiate_protocol_version(&mut out, *minor, unknown);
+            if out.len() > 60_000 {
+                return;
+            }
+            let (kind, body) = taken(out);
+            assert_eq!(
+                (kind, body[..4].to_vec()),
+                (b'v', vec![0, 3, minor.to_be_bytes()[0], *minor as u8])
+            );
+            assert_eq!(body[4..8], (unknown.len() as u32).to_be_bytes());
+            assert_eq!(body[8..].iter().filter(|byte| **byte == 0).count(), unknown.len());
+        },
+    );
 }
 
 #[test]

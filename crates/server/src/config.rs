@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(config.unit, CapacityUnit { memory_bytes: 1 << 30, cpus: 1.0 });
         assert!(!config.keep_databases && !config.open_metrics);
         assert!(config.trusted_proxies.is_empty());
-        let hours = |count| Some(Duration::from_secs(count * 3_600));
+        let hours = |count: u64| Some(Duration::from_secs(count * 3_600));
         assert_eq!((config.session_idle, config.session_age), (hours(24), hours(72)));
     }
 
