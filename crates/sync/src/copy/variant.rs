@@ -110,7 +110,7 @@ fn push(variant: &Variant<'_, '_>, nul: NullBytes, out: &mut Vec<u8>) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use parquet_variant::{VariantBuilder, VariantBuilderExt as _};
+    use parquet_variant::VariantBuilder;
 
     use super::*;
 
