@@ -30,20 +30,25 @@ pub fn is_safe(sqlstate: &str) -> bool {
 }
 
 /// Runs `transaction` up to `attempts` times, for as long as its error is safe to answer by another try.
-///
-/// ```no_run
-/// # async fn run(pool: deadpool_postgres::Pool) -> Result<(), deadpool_postgres::PoolError> {
-/// lakeport_client::retry::run(5, async || {
-///     let mut connection = pool.get().await?;
-///     let transaction = connection.build_transaction()
-///         .isolation_level(tokio_postgres::IsolationLevel::Serializable)
-///         .start().await?;
-///     transaction.execute("update stock set left_over = left_over - 1 where id = 7", &[]).await?;
-///     transaction.commit().await?;
-///     Ok(())
-/// }).await
-/// # }
-/// ```
+#[cfg_attr(
+    feature = "deadpool",
+    doc = r#"
+
+```no_run
+# async fn run(pool: deadpool_postgres::Pool) -> Result<(), deadpool_postgres::PoolError> {
+lakeport_client::retry::run(5, async || {
+    let mut connection = pool.get().await?;
+    let transaction = connection.build_transaction()
+        .isolation_level(tokio_postgres::IsolationLevel::Serializable)
+        .start().await?;
+    transaction.execute("update stock set left_over = left_over - 1 where id = 7", &[]).await?;
+    transaction.commit().await?;
+    Ok(())
+}).await
+# }
+```
+"#
+)]
 ///
 /// # Errors
 /// The last one of `transaction`.

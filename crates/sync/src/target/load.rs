@@ -76,7 +76,21 @@ async fn create_schema(transaction: &Transaction<'_>, table: &TableName) -> Resu
     }
     let schema = lakeport_pg::QuotedIdent::new(&table.schema)
         .map_err(|error| Error::config(format!("cannot name the schema: {error}")))?;
-    run(transaction, "create the schema of", table, &format!("create schema {schema}")).await
+    let failed = Error::target("create the schema of", table);
+    let create = format!("savepoint create_schema; create schema {schema}");
+    match transaction.batch_execute(&create).await {
+        // Another table's first load was quicker; PostgreSQL has waited for its end.
+        Err(error) if is_taken(&error) => {
+            transaction.batch_execute("rollback to savepoint create_schema").await.map_err(failed)
+        }
+        created => created.map_err(failed),
+    }
+}
+
+/// A schema that a concurrent transaction creates is first seen by the index of their names.
+fn is_taken(error: &tokio_postgres::Error) -> bool {
+    let code = error.code();
+    code == Some(&SqlState::UNIQUE_VIOLATION) || code == Some(&SqlState::DUPLICATE_SCHEMA)
 }
 
 pub(super) async fn run(
