@@ -98,7 +98,7 @@ fn check(name: &str, property: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
             property(input);
         });
     let tried = tried.load(Relaxed);
-    println!("{name}: {tried} inputs");
+    eprintln!("{name}: {tried} inputs");
     assert!(tried > 100, "{name} was tried {tried} times only");
 }
 

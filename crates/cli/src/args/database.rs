@@ -75,6 +75,7 @@ pub(crate) enum SyncedTableCommand {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "they are the commands of the official CLI")]
 pub(crate) enum TableCommand {
     /// Give a PostgreSQL table a three-part name
     CreateDatabaseTable(CreateTableArgs),

@@ -35,12 +35,9 @@ pub(crate) async fn run(context: &Context, args: &ProfilesArgs) -> Result<(), Fa
 /// The profile alone decides: what the environment says about another server is left out.
 async fn is_taken(name: &str) -> bool {
     let overrides = Overrides { profile: Some(name.to_owned()), ..Overrides::default() };
-    let Ok(client) = Profile::load(&overrides).and_then(|profile| Ok(Client::new(profile))) else {
-        return false;
-    };
-    match client {
-        Ok(client) => client.current_user().await.is_ok(),
-        Err(_) => false,
+    match Profile::load(&overrides).map(Client::new) {
+        Ok(Ok(client)) => client.current_user().await.is_ok(),
+        _ => false,
     }
 }
 
