@@ -107,14 +107,14 @@ def test_app_of_a_service_principal(
 
 
 NODE_PACKAGES = REPO / "target/clients/node/node_modules"
+NODE = REPO / "target/venv/mcp-2.3.0/bin/node"
 
 
-@pytest.mark.skipif(not NODE_PACKAGES.exists(), reason="make setup found no node and npm")
 def test_node(server: Server, my_instance: dict, tmp_path: Path) -> None:
     (code,) = snippets("docs/connecting.md", "js")
     (tmp_path / "orders.js").write_text(code)
     (tmp_path / "node_modules").symlink_to(NODE_PACKAGES)
-    script = f'eval "$(lakeport env my-instance --no-token)"; node {tmp_path}/orders.js'
+    script = f'eval "$(lakeport env my-instance --no-token)"; {NODE} {tmp_path}/orders.js'
     assert Cli(server.config_file).shell(script).stdout == "10\n"
 
 
