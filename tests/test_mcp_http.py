@@ -80,7 +80,7 @@ def test_without_a_token(server: Server) -> None:
         answer = HttpMcp(url, token).post(message)
         assert answer.status_code == 401
         challenge = answer.headers["WWW-Authenticate"]
-        assert challenge.startswith("Bearer ") and 'scope="all-apis"' in challenge
+        assert challenge.startswith("Bearer ") and 'scope="mcp:manage"' in challenge
         assert ("invalid_token" in challenge) is (token is not None)
     metadata = challenge.split('resource_metadata="')[1].split('"')[0]
     resource = requests.get(metadata, timeout=10).json()
@@ -202,7 +202,7 @@ def test_an_oauth_access_token_calls_as_its_owner(server: Server, api: Api, admi
 
 
 def access_token(server: Server, agent: Machine) -> str:
-    form = {"grant_type": "client_credentials", "scope": "all-apis", "resource": f"{server.http}/mcp"}
+    form = {"grant_type": "client_credentials", "scope": "all-apis"}
     answer = requests.post(
         f"{server.http}/oidc/v1/token", data=form, auth=(agent.client_id, agent.secret), timeout=10
     )

@@ -1,7 +1,7 @@
 //! Who a bearer token speaks for. What that one may do is the authorizer's to say (`access.rs`).
 
 use lakeport_identity::CredentialError;
-use lakeport_identity::oauth::BearerError;
+use lakeport_identity::oauth::{BearerError, Bound};
 use lakeport_store::Principal;
 use uuid::Uuid;
 
@@ -31,6 +31,21 @@ impl Control {
             return Ok(Bearer::Owner { principal, token_id: id.to_string(), origin: id });
         }
         self.oauth_bearer(token).await
+    }
+
+    /// What an access token is worth that is bound to `resource`. Whether it still holds, [`bearer`](Self::bearer) says of its twin.
+    pub async fn bound(
+        &self,
+        token: &str,
+        resource: &str,
+    ) -> Result<std::result::Result<Bound, CredentialError>> {
+        self.meet_signing_key(token).await?;
+        match self.oauth.bound(token, resource) {
+            Ok(bound) => Ok(Ok(bound)),
+            Err(BearerError::Token(error)) => Ok(Err(error)),
+            Err(BearerError::Revoked) => Ok(Err(CredentialError::Invalid)),
+            Err(BearerError::Failed(error)) => Err(error.into()),
+        }
     }
 
     /// An OAuth access token, which is also a PostgreSQL password.

@@ -12,13 +12,21 @@ pub struct Caller {
     /// Keeps the plans and cursors of callers apart.
     name: String,
     access: Access,
+    /// What is listed: more than `access` where the caller can ask its user for more.
+    shown: Access,
 }
 
 impl Caller {
     /// `name` is the caller's, unique on the server that `client` speaks to.
     #[must_use]
     pub fn new(client: Client, name: impl Into<String>, access: Access) -> Self {
-        Self { client, name: name.into(), access }
+        Self { client, name: name.into(), access, shown: access }
+    }
+
+    /// The same caller, whose token allows no more than `access`.
+    #[must_use]
+    pub fn limited_to(self, access: Access) -> Self {
+        Self { access: self.access.min(access), ..self }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -31,5 +39,9 @@ impl Caller {
 
     pub(crate) fn access(&self) -> Access {
         self.access
+    }
+
+    pub(crate) fn shown(&self) -> Access {
+        self.shown
     }
 }

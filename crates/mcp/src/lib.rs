@@ -19,5 +19,6 @@ mod tool;
 
 pub use caller::Caller;
 pub use record::{Called, Record};
-pub use server::{HttpService, Server, StdioError};
+pub use server::{HttpService, LONGEST_REQUEST, Server, StdioError};
 pub use settings::{Access, Settings};
+pub use tool::needed_access;

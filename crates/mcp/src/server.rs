@@ -15,6 +15,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
 
 use crate::call::{Call, Shared, Stop};
+use crate::failure::{Failure, code};
 use crate::record::{Called, Log, Record};
 use crate::tool::{Entry, TOOLS};
 use crate::{Access, Caller, Settings};
@@ -39,7 +40,7 @@ pub struct Server {
 pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
 
 /// Longer requests are no calls of a tool.
-const LONGEST_REQUEST: usize = 1 << 20;
+pub const LONGEST_REQUEST: usize = 1 << 20;
 
 /// Why the tools could not be served on standard input and output.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +130,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let access = self.caller(&context)?.access();
+        let access = self.caller(&context)?.shown();
         let tools = self.entries(access).map(Entry::describe).collect();
         Ok(ListToolsResult::with_all_items(tools))
     }
@@ -140,7 +141,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&context)?;
-        let Some(entry) = self.entries(caller.access()).find(|entry| entry.name() == request.name)
+        let Some(entry) = self.entries(caller.shown()).find(|entry| entry.name() == request.name)
         else {
             let message = format!("there is no tool `{}`", request.name);
             return Err(ErrorData::invalid_params(message, None));
@@ -148,6 +149,11 @@ impl ServerHandler for Server {
         let started = Instant::now();
         let call = Call::new(caller, Arc::clone(&self.shared), request, context);
         let outcome = match self.shared.busy.enter(call.caller.name()) {
+            // Who embeds these tools refuses that in its own words before; this is the wall behind it.
+            Ok(_) if entry.needs() > call.caller.access() => {
+                let message = format!("{} is not allowed with this token", entry.name());
+                Err(Failure::new(code::DENIED, message).into())
+            }
             Ok(_entered) => entry.call(&call).await,
             Err(failure) => Err(failure.into()),
         };

@@ -13,6 +13,8 @@ pub struct NewCode<'a> {
     pub principal_id: i64,
     pub client_id: &'a str,
     pub scope: &'a str,
+    /// What tokens are bound to; none: the API.
+    pub resource: Option<&'a str>,
     pub redirect_uri: &'a str,
     pub code_challenge: &'a str,
     pub expires_at: Timestamp,
@@ -34,6 +36,7 @@ pub struct Grant {
     pub principal_id: i64,
     pub client_id: String,
     pub scope: String,
+    pub resource: Option<String>,
 }
 
 /// What became of something that may be used once.
@@ -54,9 +57,9 @@ impl Store {
         let grant = Uuid::new_v4();
         transaction
             .execute(
-                "insert into oauth_grants (id, principal_id, client_id, scope)
-                 values ($1, $2, $3, $4)",
-                &[&grant, &code.principal_id, &code.client_id, &code.scope],
+                "insert into oauth_grants (id, principal_id, client_id, scope, resource)
+                 values ($1, $2, $3, $4, $5)",
+                &[&grant, &code.principal_id, &code.client_id, &code.scope, &code.resource],
             )
             .await?;
         transaction
@@ -79,17 +82,17 @@ impl Store {
             .query_opt(
                 "update authorization_codes c set used_at = now() from oauth_grants g
                  where c.digest = $1 and c.used_at is null and g.id = c.grant_id
-                 returning g.id, g.principal_id, g.client_id, g.scope, c.redirect_uri,
-                           c.code_challenge, c.expires_at <= now()",
+                 returning g.id, g.principal_id, g.client_id, g.scope, g.resource,
+                           c.redirect_uri, c.code_challenge, c.expires_at <= now()",
                 &[&digest],
             )
             .await?;
         let outcome = match row {
             Some(row) => Once::Used(RedeemedCode {
                 grant: grant(&row),
-                redirect_uri: row.get(4),
-                code_challenge: row.get(5),
-                expired: row.get(6),
+                redirect_uri: row.get(5),
+                code_challenge: row.get(6),
+                expired: row.get(7),
             }),
             None => revoke_reused(&transaction, "authorization_codes", digest).await?,
         };
@@ -128,7 +131,7 @@ impl Store {
                 "update refresh_tokens t set used_at = now() from oauth_grants g
                  where t.digest = $1 and t.used_at is null and t.expires_at > now()
                    and g.id = t.grant_id and g.revoked_at is null and g.client_id = $2
-                 returning g.id, g.principal_id, g.client_id, g.scope",
+                 returning g.id, g.principal_id, g.client_id, g.scope, g.resource",
                 &[&digest, &client_id],
             )
             .await?;
@@ -228,7 +231,13 @@ impl Store {
 }
 
 fn grant(row: &tokio_postgres::Row) -> Grant {
-    Grant { id: row.get(0), principal_id: row.get(1), client_id: row.get(2), scope: row.get(3) }
+    Grant {
+        id: row.get(0),
+        principal_id: row.get(1),
+        client_id: row.get(2),
+        scope: row.get(3),
+        resource: row.get(4),
+    }
 }
 
 /// `table` is one of this module's own names.

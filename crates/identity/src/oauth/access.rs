@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use lakeport_store::Principal;
 
+use super::scope::Allowed;
 use crate::jwt::{self, Lifetime, MAX_LIFETIME};
 use crate::{CredentialError, Result, SigningKeys};
 
@@ -22,7 +23,7 @@ pub(super) struct AccessClaims {
     pub(super) exp: u64,
     pub(super) jti: String,
     pub(super) client_id: String,
-    scope: String,
+    pub(super) scope: String,
     /// The owner: a name may be given again, an id never.
     pub(super) principal: i64,
     /// The grant or the secret that it came of, and with which it ends.
@@ -57,19 +58,19 @@ impl AccessTokens {
         &self,
         owner: &Principal,
         client_id: &str,
-        scope: &str,
+        allowed: &Allowed,
         origin: Uuid,
     ) -> Result<(String, u64)> {
         let now = jsonwebtoken::get_current_timestamp();
         let claims = AccessClaims {
             iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+            aud: allowed.resource.clone().unwrap_or_else(|| self.audience.clone()),
             sub: owner.user_name.clone(),
             iat: now,
             exp: now + self.lifetime.as_secs(),
             jti: Uuid::new_v4().to_string(),
             client_id: client_id.to_owned(),
-            scope: scope.to_owned(),
+            scope: allowed.scope.clone(),
             principal: owner.id,
             origin,
         };
@@ -77,7 +78,21 @@ impl AccessTokens {
     }
 
     pub(super) fn verify(&self, token: &str) -> std::result::Result<AccessClaims, CredentialError> {
-        jwt::verify(&self.keys, &self.issuer, &self.audience, token)
+        self.verify_for(token, &self.audience)
+    }
+
+    /// A token that is bound to a resource is for nothing else.
+    pub(super) fn verify_for(
+        &self,
+        token: &str,
+        audience: &str,
+    ) -> std::result::Result<AccessClaims, CredentialError> {
+        jwt::verify(&self.keys, &self.issuer, audience, token)
+    }
+
+    /// The same token, with the API as its audience.
+    pub(super) fn twin(&self, claims: AccessClaims) -> Result<String> {
+        jwt::sign(&self.keys, &AccessClaims { aud: self.audience.clone(), ..claims })
     }
 }
 
@@ -109,7 +124,11 @@ mod tests {
         let access = AccessTokens::new(Arc::clone(&keys), "42");
         let credentials = Credentials::new(keys, "42");
         let owner = principal_for_tests("a@b.c");
-        let (token, _) = access.issue(&owner, "c", "all-apis", Uuid::nil()).unwrap();
+        let allowed = |resource: Option<&str>| Allowed {
+            scope: String::from("all-apis"),
+            resource: resource.map(str::to_owned),
+        };
+        let (token, _) = access.issue(&owner, "c", &allowed(None), Uuid::nil()).unwrap();
         let claims = access.verify(&token).unwrap();
         assert_eq!((claims.principal, claims.sub.as_str()), (7, "a@b.c"));
         assert_eq!(credentials.verify(&token), Err(CredentialError::Invalid));
@@ -122,5 +141,14 @@ mod tests {
             })
             .unwrap();
         assert!(access.verify(&credential).is_err());
+        let resource = "http://127.0.0.1/mcp";
+        assert!(access.verify_for(&token, resource).is_err());
+        let (bound, _) = access.issue(&owner, "c", &allowed(Some(resource)), Uuid::nil()).unwrap();
+        assert!(access.verify(&bound).is_err());
+        assert!(access.verify_for(&bound, "http://localhost/mcp").is_err());
+        let claims = access.verify_for(&bound, resource).unwrap();
+        let (id, ends) = (claims.jti.clone(), claims.exp);
+        let twin = access.verify(&access.twin(claims).unwrap()).unwrap();
+        assert_eq!((twin.jti, twin.exp), (id, ends));
     }
 }

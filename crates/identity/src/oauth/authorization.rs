@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use lakeport_store::{NewCode, Principal};
 use url::{Host, Url};
 
-use super::{CLI_CLIENT, CODE_LIFETIME, Code, Error, OAuth, granted_scope};
+use super::{Allowed, CLI_CLIENT, CODE_LIFETIME, Code, Error, OAuth, Resource};
 use crate::opaque::OpaqueToken;
 
 /// SHA-256 in base64url, without padding.
@@ -19,6 +19,7 @@ pub struct Parameters {
     pub client_id: Option<String>,
     pub redirect_uri: Option<String>,
     pub scope: Option<String>,
+    pub resource: Option<String>,
     pub state: Option<String>,
     pub code_challenge: Option<String>,
     pub code_challenge_method: Option<String>,
@@ -105,12 +106,13 @@ fn is_loopback(url: &Url) -> bool {
 #[derive(Debug, Clone)]
 pub struct AuthorizationRequest {
     pub redirect: Redirect,
-    pub scope: String,
+    allowed: Allowed,
     code_challenge: String,
 }
 
 impl AuthorizationRequest {
-    pub fn check(parameters: &Parameters, redirect: &Redirect) -> Result<Self, Error> {
+    /// `tools` is the URL of the tools for agents.
+    pub fn check(parameters: &Parameters, redirect: &Redirect, tools: &str) -> Result<Self, Error> {
         if parameters.response_type.as_deref() != Some("code") {
             return Err(Error::refused(
                 Code::UnsupportedResponseType,
@@ -151,11 +153,23 @@ impl AuthorizationRequest {
                 "code_challenge: it must be a SHA-256 digest in base64url without padding",
             ));
         }
+        let resource = Resource { asked: parameters.resource.as_deref(), tools };
         Ok(Self {
             redirect: redirect.clone(),
-            scope: granted_scope(parameters.scope.as_deref())?,
+            allowed: Allowed::check(parameters.scope.as_deref(), &resource)?,
             code_challenge: challenge,
         })
+    }
+
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.allowed.scope
+    }
+
+    /// What tokens will be bound to; none: the API.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        self.allowed.resource.as_deref()
     }
 }
 
@@ -171,7 +185,8 @@ impl OAuth {
             digest: &code.digest(),
             principal_id: user.id,
             client_id: CLI_CLIENT,
-            scope: &request.scope,
+            scope: request.scope(),
+            resource: request.resource(),
             redirect_uri: &request.redirect.uri,
             code_challenge: &request.code_challenge,
             expires_at: Timestamp::now() + CODE_LIFETIME,
@@ -184,6 +199,8 @@ impl OAuth {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const TOOLS: &str = "http://127.0.0.1:8080/mcp";
 
     fn parameters() -> Parameters {
         let some = |text: &str| Some(text.to_owned());
@@ -235,7 +252,7 @@ mod tests {
     #[test]
     fn plain_challenges_and_other_flows_are_refused() {
         let redirect = Redirect::check(&parameters()).unwrap();
-        assert!(AuthorizationRequest::check(&parameters(), &redirect).is_ok());
+        assert!(AuthorizationRequest::check(&parameters(), &redirect, TOOLS).is_ok());
         for bad in [
             Parameters { code_challenge_method: Some("plain".into()), ..parameters() },
             Parameters { code_challenge_method: None, ..parameters() },
@@ -243,11 +260,12 @@ mod tests {
             Parameters { code_challenge: Some("x".repeat(44)), ..parameters() },
             Parameters { response_type: Some("token".into()), ..parameters() },
             Parameters { scope: Some("root".into()), ..parameters() },
+            Parameters { resource: Some("http://x.y/mcp".into()), ..parameters() },
             Parameters { response_mode: Some("fragment".into()), ..parameters() },
             Parameters { prompt: Some("none".into()), ..parameters() },
             Parameters { unsupported: Some("request_uri"), ..parameters() },
         ] {
-            assert!(AuthorizationRequest::check(&bad, &redirect).is_err(), "{bad:?}");
+            assert!(AuthorizationRequest::check(&bad, &redirect, TOOLS).is_err(), "{bad:?}");
         }
     }
 }

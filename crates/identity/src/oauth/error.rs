@@ -1,4 +1,4 @@
-//! The errors of RFC 6749, and of RFC 9396 and OpenID Connect where theirs say more.
+//! The errors of RFC 6749, and of RFC 8707, RFC 9396 and OpenID Connect where theirs say more.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -6,6 +6,7 @@ pub enum Code {
     InvalidClient,
     InvalidGrant,
     InvalidScope,
+    InvalidTarget,
     UnauthorizedClient,
     UnsupportedGrantType,
     UnsupportedResponseType,
@@ -24,6 +25,7 @@ impl Code {
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::UnsupportedResponseType => "unsupported_response_type",

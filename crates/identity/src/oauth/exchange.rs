@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use lakeport_store::{Grant, Once};
 
-use super::{Client, Code, Error, OAuth, REFRESH_LIFETIME, failed, granted_scope, has_offline};
+use super::{Allowed, Client, Code, Error, OAuth, REFRESH_LIFETIME, Resource, failed, has_offline};
 use crate::opaque::{OpaqueToken, digest_of};
 
 /// By exactly this text the official Go SDK, and the CLI on it, knows to ask its user for a new login.
@@ -26,6 +26,7 @@ impl OAuth {
         &self,
         client: &Client,
         scope: Option<&str>,
+        resource: &Resource<'_>,
     ) -> Result<Tokens, Error> {
         let Client::Service { principal, secret } = client else {
             return Err(Error::refused(
@@ -33,10 +34,10 @@ impl OAuth {
                 "grant_type: client_credentials is for service principals, which have a secret",
             ));
         };
-        let scope = granted_scope(scope)?;
-        let issued = self.access.issue(principal, client.id(), &scope, *secret);
+        let allowed = Allowed::check(scope, resource)?;
+        let issued = self.access.issue(principal, client.id(), &allowed, *secret);
         let (access_token, expires_in) = failed(issued)?;
-        Ok(Tokens { access_token, refresh_token: None, expires_in, scope })
+        Ok(Tokens { access_token, refresh_token: None, expires_in, scope: allowed.scope })
     }
 
     pub async fn redeem_code(
@@ -45,6 +46,7 @@ impl OAuth {
         code: &str,
         redirect_uri: &str,
         verifier: &str,
+        resource: &Resource<'_>,
     ) -> Result<Tokens, Error> {
         let redeemed = match self.store.redeem_code(&digest_of(code)).await? {
             Once::Used(redeemed) => redeemed,
@@ -66,6 +68,7 @@ impl OAuth {
         if !fits(verifier, &redeemed.code_challenge) {
             return Err(invalid_grant("code_verifier: it does not fit the code_challenge"));
         }
+        let allowed = within(&redeemed.grant, resource)?;
         let refresh_token = if has_offline(&redeemed.grant.scope) {
             let token = OpaqueToken::draw("lkpr_")?;
             let expires = Timestamp::now() + REFRESH_LIFETIME;
@@ -74,10 +77,15 @@ impl OAuth {
         } else {
             None
         };
-        self.tokens(&redeemed.grant, refresh_token).await
+        self.tokens(&redeemed.grant, &allowed, refresh_token).await
     }
 
-    pub async fn refresh(&self, client: &Client, refresh_token: &str) -> Result<Tokens, Error> {
+    pub async fn refresh(
+        &self,
+        client: &Client,
+        refresh_token: &str,
+        resource: &Resource<'_>,
+    ) -> Result<Tokens, Error> {
         let successor = OpaqueToken::draw("lkpr_")?;
         let expires = Timestamp::now() + REFRESH_LIFETIME;
         let rotated = self
@@ -90,7 +98,10 @@ impl OAuth {
             )
             .await?;
         match rotated {
-            Once::Used(grant) => self.tokens(&grant, Some(successor)).await,
+            Once::Used(grant) => {
+                let allowed = within(&grant, resource)?;
+                self.tokens(&grant, &allowed, Some(successor)).await
+            }
             Once::Reused(grant) => {
                 tracing::warn!(%grant, "a refresh token was used twice: its grant is revoked");
                 Err(invalid_grant(INVALID_REFRESH_TOKEN))
@@ -102,20 +113,23 @@ impl OAuth {
     async fn tokens(
         &self,
         grant: &Grant,
+        allowed: &Allowed,
         refresh_token: Option<OpaqueToken>,
     ) -> Result<Tokens, Error> {
         let owner = self.store.principal_by_id(grant.principal_id).await?;
         let owner = owner
             .filter(|owner| owner.active)
             .ok_or_else(|| invalid_grant("the user has been deactivated or deleted"))?;
-        let issued = self.access.issue(&owner, &grant.client_id, &grant.scope, grant.id);
+        let issued = self.access.issue(&owner, &grant.client_id, allowed, grant.id);
         let (access_token, expires_in) = failed(issued)?;
         Ok(Tokens { access_token, refresh_token, expires_in, scope: grant.scope.clone() })
     }
 
-    /// Ends a token of this client (RFC 7009). What is not a token of it needs no ending.
-    pub async fn revoke(&self, client: &Client, token: &str) -> Result<(), Error> {
-        if let Ok(claims) = self.access.verify(token) {
+    /// Ends a token of this client (RFC 7009), for the API or for `tools`. What is not a token of it needs
+    /// no ending.
+    pub async fn revoke(&self, client: &Client, token: &str, tools: &str) -> Result<(), Error> {
+        let claims = self.access.verify(token).or_else(|_| self.access.verify_for(token, tools));
+        if let Ok(claims) = claims {
             if claims.client_id == client.id() {
                 let expires = i64::try_from(claims.exp).ok();
                 let expires = expires.and_then(|s| Timestamp::from_second(s).ok());
@@ -126,6 +140,12 @@ impl OAuth {
         }
         Ok(self.store.revoke_grant_of_refresh_token(client.id(), &digest_of(token)).await?)
     }
+}
+
+/// All that was granted, or the same for the tools only.
+fn within(grant: &Grant, resource: &Resource<'_>) -> Result<Allowed, Error> {
+    let resource = resource.within(grant.resource.as_deref())?;
+    Ok(Allowed { scope: grant.scope.clone(), resource })
 }
 
 fn invalid_grant(description: &str) -> Error {

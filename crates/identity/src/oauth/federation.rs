@@ -6,7 +6,7 @@
 use lakeport_store::FederationPolicy;
 use uuid::Uuid;
 
-use super::{Code, Error, OAuth, Tokens, failed, granted_scope};
+use super::{Allowed, Code, Error, OAuth, Resource, Tokens, failed};
 use crate::outside::{Claims, Issuer, TokenError, claimed_issuer};
 
 /// The grant type, as clients write it.
@@ -27,6 +27,7 @@ pub struct Exchange<'a> {
     pub subject_token_type: &'a str,
     pub requested_token_type: Option<&'a str>,
     pub scope: Option<&'a str>,
+    pub resource: Resource<'a>,
 }
 
 /// The issuers that the operator trusts.
@@ -63,7 +64,7 @@ impl OAuth {
 
     pub async fn exchange_token(&self, exchange: &Exchange<'_>) -> Result<Tokens, Error> {
         check_types(exchange)?;
-        let scope = granted_scope(exchange.scope)?;
+        let allowed = Allowed::check(exchange.scope, &exchange.resource)?;
         let trusted = claimed_issuer(exchange.subject_token);
         let trusted = trusted.as_deref().and_then(|issuer| self.issuers.find(issuer));
         let trusted = trusted.ok_or_else(|| {
@@ -77,7 +78,7 @@ impl OAuth {
         let owner = owner.ok_or_else(|| no_policy(trusted, &claims))?;
         let client = exchange.client_id.unwrap_or(NO_CLIENT);
         let (access_token, expires_in) =
-            failed(self.access.issue(&owner, client, &scope, policy.uid))?;
+            failed(self.access.issue(&owner, client, &allowed, policy.uid))?;
         tracing::info!(
             issuer = trusted.issuer.name(),
             subject = name,
@@ -85,7 +86,7 @@ impl OAuth {
             principal = owner.user_name,
             "an outside token was exchanged"
         );
-        Ok(Tokens { access_token, refresh_token: None, expires_in, scope })
+        Ok(Tokens { access_token, refresh_token: None, expires_in, scope: allowed.scope })
     }
 
     /// The first policy that the token meets, and the subject by which it does.

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod exchange;
 mod federation;
+mod scope;
 mod secret;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::{CredentialError, Result, SigningKeys};
 use access::AccessTokens;
 #[cfg(test)]
 pub(crate) use access::principal_for_tests;
+use scope::{Allowed, has_offline};
 
 pub use authorization::{AuthorizationRequest, Parameters, Redirect};
 pub use client::{CLI_CLIENT, Client};
@@ -27,13 +29,9 @@ pub use error::{Code, Error};
 pub use exchange::Tokens;
 pub(crate) use exchange::challenge_of;
 pub use federation::{Exchange, TOKEN_EXCHANGE, TrustedIssuer, TrustedIssuers};
+pub use scope::{ALL_APIS, Resource, SCOPES, TOOLS};
 pub use secret::make_secret;
 
-/// What a client may ask for.
-pub const SCOPES: &[&str] = &["all-apis", "offline_access"];
-
-/// Asks for a refresh token.
-const OFFLINE: &str = "offline_access";
 const CODE_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Counted anew at each use.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -55,6 +53,14 @@ pub enum BearerError {
     Revoked,
     #[error(transparent)]
     Failed(#[from] crate::Error),
+}
+
+/// Not `Debug`: it holds a token.
+pub struct Bound {
+    pub scope: String,
+    /// The same token for the API: with the same id and origin it ends when that one does. It never leaves
+    /// this process.
+    pub api_token: String,
 }
 
 impl OAuth {
@@ -90,41 +96,16 @@ impl OAuth {
             .map_err(crate::Error::from)?;
         owner.map(|owner| (owner, claims.jti, claims.origin)).ok_or(BearerError::Revoked)
     }
-}
 
-/// The scope that is granted: what was asked for, if all of it is known; everything if nothing was.
-fn granted_scope(asked: Option<&str>) -> std::result::Result<String, Error> {
-    let asked: Vec<_> = asked.unwrap_or_default().split_ascii_whitespace().collect();
-    if let Some(unknown) = asked.iter().find(|scope| !SCOPES.contains(scope)) {
-        return Err(Error::refused(
-            Code::InvalidScope,
-            format!("scope: \"{unknown}\" is not known; use one of: {}", SCOPES.join(" ")),
-        ));
+    /// What a token that is bound to `resource` is worth. Whether it still holds is for
+    /// [`bearer`](Self::bearer) to say of its twin.
+    pub fn bound(&self, token: &str, resource: &str) -> std::result::Result<Bound, BearerError> {
+        let claims = self.access.verify_for(token, resource)?;
+        Ok(Bound { scope: claims.scope.clone(), api_token: self.access.twin(claims)? })
     }
-    Ok(if asked.is_empty() { String::from(SCOPES[0]) } else { asked.join(" ") })
-}
-
-fn has_offline(scope: &str) -> bool {
-    scope.split(' ').any(|scope| scope == OFFLINE)
 }
 
 /// How [`Result`] of this crate becomes this module's.
 fn failed<T>(result: Result<T>) -> std::result::Result<T, Error> {
     result.map_err(Error::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_scopes_are_refused_by_name() {
-        assert_eq!(granted_scope(None).unwrap(), "all-apis");
-        assert_eq!(
-            granted_scope(Some("all-apis  offline_access")).unwrap(),
-            "all-apis offline_access"
-        );
-        let error = granted_scope(Some("all-apis everything")).unwrap_err();
-        assert!(error.to_string().contains("everything"));
-    }
 }

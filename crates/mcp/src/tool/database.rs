@@ -149,6 +149,13 @@ impl Tool for ManageDatabase {
     type Arguments = Arguments;
     type Output = Output;
 
+    fn needs(action: &str) -> Access {
+        match action {
+            "create_or_update" | "delete" => Access::Manage,
+            _ => Access::Observe,
+        }
+    }
+
     async fn run(call: &Call, arguments: Arguments) -> Result<Output> {
         if arguments.kind == Some(Kind::Autoscale) {
             return Err(autoscale("type").into());

@@ -57,6 +57,11 @@ trait Tool {
     /// The level from which on it is there.
     const NEEDS: Access;
     const HINTS: Hints;
+    /// What a call of this action needs, at least.
+    fn needs(_action: &str) -> Access {
+        Self::NEEDS
+    }
+
     /// Whether it is of use on the machine of the tools only.
     const LOCAL: bool = false;
     type Arguments: DeserializeOwned + JsonSchema + Send;
@@ -85,6 +90,7 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>;
 pub(crate) struct Entry {
     description: rmcp::model::Tool,
     needs: Access,
+    needs_for: fn(&str) -> Access,
     is_local: bool,
     run: for<'a> fn(&'a Call, JsonObject) -> Running<'a>,
 }
@@ -102,7 +108,13 @@ impl Entry {
                 .with_title(T::TITLE)
                 .with_raw_output_schema(schema::of::<T::Output>())
                 .with_annotations(annotations);
-        Self { description, needs: T::NEEDS, is_local: T::LOCAL, run: run::<T> }
+        Self {
+            description,
+            needs: T::NEEDS,
+            needs_for: T::needs,
+            is_local: T::LOCAL,
+            run: run::<T>,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -132,6 +144,14 @@ fn run<T: Tool>(call: &Call, arguments: JsonObject) -> Running<'_> {
         serde_json::to_value(output)
             .map_err(|error| Failure::new(code::INTERNAL, format!("the result: {error}")).into())
     })
+}
+
+/// What a call of this tool needs, at least: its own level, or that of its action.
+#[must_use]
+pub fn needed_access(tool: &str, arguments: &Value) -> Option<Access> {
+    let entry = TOOLS.iter().find(|entry| entry.name() == tool)?;
+    let action = arguments.get("action").and_then(Value::as_str).unwrap_or_default();
+    Some((entry.needs_for)(&action.to_ascii_lowercase()))
 }
 
 /// Values that the reference tools take in any case.
@@ -267,6 +287,18 @@ mod tests {
             let failure = arguments(value).unwrap_err();
             assert!(failure.message().contains(part), "{}", failure.message());
         }
+    }
+
+    #[test]
+    fn a_call_needs_what_its_action_needs() {
+        let needs = |tool, action: &str| needed_access(tool, &json!({ "action": action }));
+        let database = "manage_lakebase_database";
+        assert_eq!(needs(database, "List"), Some(Access::Observe));
+        assert_eq!(needs(database, "DELETE"), Some(Access::Manage));
+        assert_eq!(needs(database, "create_or_update"), Some(Access::Manage));
+        assert_eq!(needed_access("lakebase_execute", &Value::Null), Some(Access::Write));
+        assert_eq!(needed_access("lakebase_query", &json!([])), Some(Access::Observe));
+        assert_eq!(needed_access("absent", &Value::Null), None);
     }
 
     #[test]

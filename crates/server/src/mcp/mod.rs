@@ -4,6 +4,7 @@
 //! speak to this server as any client does, over its own REST API and gateway.
 
 mod guard;
+mod scope;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,14 @@ use crate::{Config, Error, Result};
 /// Where the metadata of the endpoint is: the path of the endpoint is inserted after it.
 const METADATA: &str = "/.well-known/oauth-protected-resource";
 const ENDPOINT: &str = "/mcp";
+
+pub(crate) use lakeport_mcp::Access;
+pub(crate) use scope::access as scope_access;
+
+/// The endpoint as its client names it: what tokens for it are bound to (RFC 8707).
+pub(crate) fn resource(scheme: Scheme, headers: &HeaderMap) -> String {
+    format!("{}{ENDPOINT}", base_url(scheme, headers))
+}
 
 /// What every request to the endpoint needs.
 #[derive(Clone)]
@@ -84,11 +93,11 @@ async fn protected_resource(
 ) -> Json<Value> {
     let base = base_url(scheme, &headers);
     Json(json!({
-        "resource": format!("{base}{ENDPOINT}"),
+        "resource": resource(scheme, &headers),
         "resource_name": "Lakeport",
         "authorization_servers": [format!("{base}/oidc")],
         "bearer_methods_supported": ["header"],
-        "scopes_supported": ["all-apis"],
+        "scopes_supported": Access::ALL.map(scope::of),
     }))
 }
 

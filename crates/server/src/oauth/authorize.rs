@@ -14,6 +14,7 @@ use super::browser::Browser;
 use super::form::{Form, Posted};
 use super::page::Page;
 use super::{provider, send_to};
+use crate::mcp::{Access, resource, scope_access};
 use crate::rest::App;
 use crate::rest::discovery::Scheme;
 
@@ -29,7 +30,7 @@ pub(super) async fn ask(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let asked = match check(query) {
+    let asked = match check(query, &resource(scheme, &headers)) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
@@ -47,7 +48,7 @@ pub(super) async fn decide(
     headers: HeaderMap,
     Posted(form): Posted,
 ) -> Response {
-    let asked = match check(query) {
+    let asked = match check(query, &resource(scheme, &headers)) {
         Ok(asked) => asked,
         Err(response) => return *response,
     };
@@ -60,7 +61,7 @@ pub(super) async fn decide(
 }
 
 /// The client and the place to answer come first: without them, there is nobody to send an error to.
-fn check(query: Option<String>) -> Result<Asked, Box<Response>> {
+fn check(query: Option<String>, tools: &str) -> Result<Asked, Box<Response>> {
     let query = query.unwrap_or_default();
     let form = Form::parse(query.as_bytes()).map_err(|error| Box::new(refused(&error)))?;
     let parameters = Parameters {
@@ -68,6 +69,7 @@ fn check(query: Option<String>) -> Result<Asked, Box<Response>> {
         client_id: form.owned("client_id"),
         redirect_uri: form.owned("redirect_uri"),
         scope: form.owned("scope"),
+        resource: form.owned("resource"),
         state: form.owned("state"),
         code_challenge: form.owned("code_challenge"),
         code_challenge_method: form.owned("code_challenge_method"),
@@ -78,7 +80,7 @@ fn check(query: Option<String>) -> Result<Asked, Box<Response>> {
             .find(|name| form.get(name).is_some()),
     };
     let redirect = Redirect::check(&parameters).map_err(|error| Box::new(refused(&error)))?;
-    match AuthorizationRequest::check(&parameters, &redirect) {
+    match AuthorizationRequest::check(&parameters, &redirect, tools) {
         Ok(request) => Ok(Asked { request, query }),
         Err(error) => Err(Box::new(send_to(&redirect.with_error(&error)))),
     }
@@ -131,7 +133,7 @@ async fn by_password(control: &Control, form: &Form) -> Result<Option<Principal>
 
 async fn grant(control: &Control, asked: &Asked, user: &Principal) -> Result<Response, Error> {
     let code = control.oauth.authorize(&asked.request, user).await?;
-    tracing::info!(user = user.user_name, scope = asked.request.scope, "a client was allowed in");
+    tracing::info!(user = user.user_name, scope = asked.request.scope(), "a client was allowed in");
     Ok(send_to(&asked.request.redirect.with_code(&code)))
 }
 
@@ -142,10 +144,13 @@ fn show(
     user: Option<&Principal>,
     problem: Option<&str>,
 ) -> Response {
-    let page = Page::new("Allow access").alert(problem).text(
-        "The Databricks command line or SDK on this computer asks to use Lakeport in your name, \
-         with all rights that you have.",
-    );
+    let page = Page::new("Allow access").alert(problem).text(match asked.request.resource() {
+        None => {
+            "The Databricks command line or SDK on this computer asks to use Lakeport in your name, \
+             with all rights that you have."
+        }
+        Some(_) => tools_consent(asked.request.scope()),
+    });
     let proof = browser.proof(control);
     let action = format!("/oidc/v1/authorize?{}", asked.query);
     let page = match user {
@@ -174,6 +179,26 @@ fn show(
     let mut response = page.leads_to(asked.request.redirect.origin()).response(status);
     browser.keep(&mut response);
     response
+}
+
+/// What an agent could do at its worst.
+fn tools_consent(scope: &str) -> &'static str {
+    match scope_access(scope) {
+        None => "An agent on this computer asks who you are, and for nothing else.",
+        Some(Access::Observe) => {
+            "An agent on this computer asks to look in your name, with Lakeport's tools, at your \
+             instances and at what your databases hold. It cannot change anything."
+        }
+        Some(Access::Manage) => {
+            "An agent on this computer asks to use Lakeport's tools in your name: to look at your \
+             databases, to make, change and delete instances and synced tables, and to get \
+             passwords of databases."
+        }
+        Some(Access::Write) => {
+            "An agent on this computer asks to use all of Lakeport's tools in your name: to make, \
+             change and delete instances and synced tables, and to run any SQL in your databases."
+        }
+    }
 }
 
 pub(super) fn refused(error: &Error) -> Response {

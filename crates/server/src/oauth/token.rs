@@ -1,23 +1,29 @@
 //! The token endpoint and the revocation endpoint: JSON in RFC 6749's form.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lakeport_identity::oauth::{Client, Code, Error, Exchange, OAuth, TOKEN_EXCHANGE, Tokens};
+use lakeport_identity::oauth::{
+    Client, Code, Error, Exchange, OAuth, Resource, TOKEN_EXCHANGE, Tokens,
+};
 use serde_json::{Value, json};
 
 use super::form::{Form, Posted, invalid};
+use crate::mcp::resource;
 use crate::rest::App;
+use crate::rest::discovery::Scheme;
 
 pub(super) async fn token(
     State(app): State<App>,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
     Posted(form): Posted,
 ) -> Response {
-    match exchange(&app.control.oauth, &headers, form).await {
+    match exchange(&app.control.oauth, &headers, &resource(scheme, &headers), form).await {
         Ok(tokens) => answer(StatusCode::OK, &wire(&tokens)),
         Err(error) => refusal(&error),
     }
@@ -26,22 +32,25 @@ pub(super) async fn token(
 async fn exchange(
     oauth: &OAuth,
     headers: &HeaderMap,
+    tools: &str,
     form: Result<Form, Error>,
 ) -> Result<Tokens, Error> {
     let form = form?;
     let grant_type = form.required("grant_type")?;
     refuse_narrowing(&form)?;
+    let resource = Resource { asked: form.get("resource"), tools };
     if grant_type == TOKEN_EXCHANGE {
-        return exchange_token(oauth, headers, &form).await;
+        return exchange_token(oauth, headers, &form, resource).await;
     }
     let client = authenticate(oauth, headers, &form).await?;
     match grant_type {
-        "client_credentials" => oauth.client_credentials(&client, form.get("scope")),
+        "client_credentials" => oauth.client_credentials(&client, form.get("scope"), &resource),
         "authorization_code" => {
             let (code, verifier) = (form.required("code")?, form.required("code_verifier")?);
-            oauth.redeem_code(&client, code, form.required("redirect_uri")?, verifier).await
+            let redirect_uri = form.required("redirect_uri")?;
+            oauth.redeem_code(&client, code, redirect_uri, verifier, &resource).await
         }
-        "refresh_token" => oauth.refresh(&client, form.required("refresh_token")?).await,
+        "refresh_token" => oauth.refresh(&client, form.required("refresh_token")?, &resource).await,
         other => Err(Error::refused(
             Code::UnsupportedGrantType,
             format!(
@@ -71,11 +80,16 @@ fn not_supported(form: &Form, parameter: &str) -> Result<(), Error> {
 }
 
 /// The token to be exchanged is all that proves who asks.
-async fn exchange_token(oauth: &OAuth, headers: &HeaderMap, form: &Form) -> Result<Tokens, Error> {
+async fn exchange_token(
+    oauth: &OAuth,
+    headers: &HeaderMap,
+    form: &Form,
+    resource: Resource<'_>,
+) -> Result<Tokens, Error> {
     if headers.contains_key(AUTHORIZATION) || form.get("client_secret").is_some() {
         return Err(invalid("client_secret: a token is exchanged without one; leave it out"));
     }
-    for unsupported in ["actor_token", "resource", "audience"] {
+    for unsupported in ["actor_token", "audience"] {
         not_supported(form, unsupported)?;
     }
     let exchange = Exchange {
@@ -84,6 +98,7 @@ async fn exchange_token(oauth: &OAuth, headers: &HeaderMap, form: &Form) -> Resu
         subject_token_type: form.required("subject_token_type")?,
         requested_token_type: form.get("requested_token_type"),
         scope: form.get("scope"),
+        resource,
     };
     oauth.exchange_token(&exchange).await
 }
@@ -136,10 +151,11 @@ fn wire(tokens: &Tokens) -> Value {
 
 pub(super) async fn revoke(
     State(app): State<App>,
+    Extension(scheme): Extension<Scheme>,
     headers: HeaderMap,
     Posted(form): Posted,
 ) -> Response {
-    let ended = end(&app.control.oauth, &headers, form).await;
+    let ended = end(&app.control.oauth, &headers, &resource(scheme, &headers), form).await;
     if ended.is_ok() {
         app.control.rights_changed().await;
     }
@@ -149,10 +165,15 @@ pub(super) async fn revoke(
     }
 }
 
-async fn end(oauth: &OAuth, headers: &HeaderMap, form: Result<Form, Error>) -> Result<(), Error> {
+async fn end(
+    oauth: &OAuth,
+    headers: &HeaderMap,
+    tools: &str,
+    form: Result<Form, Error>,
+) -> Result<(), Error> {
     let form = form?;
     let client = authenticate(oauth, headers, &form).await?;
-    oauth.revoke(&client, form.required("token")?).await
+    oauth.revoke(&client, form.required("token")?, tools).await
 }
 
 /// A GET puts secrets into logs.
