@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow
 import pytest
 
-from kit.api import Api
+from kit.api import SYNCED_TABLES, Api
 from kit.cli import Cli
 from kit.delta import DeltaTables
 from kit.names import unique
 from kit.server import REPO, Server
+from kit.synced import SyncedTable, register
 
 # The PostgreSQL wheel's psql has no TLS; Debian's, where there is one, has.
 CANDIDATES = (REPO / "target/postgres/16/bin/psql", Path("/usr/bin/psql"))
@@ -107,3 +108,36 @@ def test_a_postgresql_table_gets_a_three_part_name(
     assert (got["name"], got["database_instance_name"]) == (name, instance["name"])
     lakeport("database", "delete-database-table", name)
     lakeport("database", "get-database-table", name, code=3)
+
+
+def test_updates_that_the_service_does_not_have_say_so(
+    lakeport: Cli, api: Api, instance: dict, delta: DeltaTables, catalog: str
+) -> None:
+    """The official CLI hides these two; the service answers them with 501."""
+    own = unique("c")
+    create = ["create-database-catalog", own, instance["name"], "databricks_postgres"]
+    lakeport("database", *create)
+    try:
+        where = [own, "database_name", instance["name"], "postgres"]
+        for arguments in (where, [own, "*", "--json", '{"database_name": "postgres"}']):
+            refused = lakeport("database", "update-database-catalog", *arguments, code=1)
+            assert "Update Database Catalog is not yet implemented" in refused.stderr
+            assert refused.stdout == ""
+        kept = json.loads(lakeport("database", "get-database-catalog", own).stdout)
+        assert kept["database_name"] == "databricks_postgres"
+    finally:
+        lakeport("database", "delete-database-catalog", own)
+    register(api, f"{catalog}.{catalog}.source", delta.write("source", pyarrow.table({"id": [1]})))
+    name = f"{unique('c')}.s.t"
+    source = f"{catalog}.{catalog}.source"
+    table = SyncedTable.create(api, name, instance["name"], source, ["id"])
+    table.wait_online()
+    update = ["database", "update-synced-database-table", name, "spec"]
+    refused = lakeport(*update, "--json", '{"spec": {"scheduling_policy": "TRIGGERED"}}', code=1)
+    assert "Update Synced Database Table is not yet implemented" in refused.stderr
+    api.ok("DELETE", f"{SYNCED_TABLES}/{name}")
+    for missing in ("update-database-catalog", "update-synced-database-table"):
+        absent = lakeport("database", missing, "no.such.one", "spec", code=3)
+        assert "not found" in absent.stderr
+        assert "UPDATE_MASK" in lakeport("database", missing, "only-a-name", code=2).stderr
+    assert "update-synced" not in lakeport("database", "--help").stdout

@@ -56,6 +56,9 @@ pub(crate) enum CatalogCommand {
     CreateDatabaseCatalog(CreateCatalogArgs),
     /// Show a registered catalog
     GetDatabaseCatalog(NameArg),
+    /// Change a catalog, which services do not support yet
+    #[command(hide = true)]
+    UpdateDatabaseCatalog(UpdateCatalogArgs),
     /// Unregister a catalog; the database stays
     DeleteDatabaseCatalog(NameArg),
     /// List the catalogs of an instance
@@ -68,6 +71,9 @@ pub(crate) enum SyncedTableCommand {
     CreateSyncedDatabaseTable(CreateSyncedTableArgs),
     /// Show a synced table and how far it is
     GetSyncedDatabaseTable(NameArg),
+    /// Change a synced table, which services do not support yet
+    #[command(hide = true)]
+    UpdateSyncedDatabaseTable(UpdateSyncedTableArgs),
     /// End the synchronization
     DeleteSyncedDatabaseTable(DeleteSyncedTableArgs),
     /// List the synced tables of an instance
@@ -156,6 +162,27 @@ pub(crate) struct CreateCatalogArgs {
     /// Create the database if there is none
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) create_database_if_not_exists: Option<bool>,
+    /// The body as JSON, or @FILE
+    #[arg(long)]
+    pub(crate) json: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateCatalogArgs {
+    /// The catalog, the fields to set, separated by commas, and the instance and database that it shows
+    #[arg(value_names = ["NAME", "UPDATE_MASK", "DATABASE_INSTANCE_NAME", "DATABASE_NAME"], num_args = 0..=4)]
+    pub(crate) positionals: Vec<String>,
+    /// The body as JSON, or @FILE
+    #[arg(long)]
+    pub(crate) json: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpdateSyncedTableArgs {
+    /// catalog.schema.table
+    pub(crate) name: String,
+    /// The fields to set, separated by commas
+    pub(crate) update_mask: String,
     /// The body as JSON, or @FILE
     #[arg(long)]
     pub(crate) json: Option<String>,

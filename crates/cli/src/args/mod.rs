@@ -33,7 +33,8 @@ pub(crate) use self::connection::{
 pub(crate) use self::database::{
     CatalogCommand, CreateCatalogArgs, CreateSyncedTableArgs, CreateTableArgs, CredentialArgs,
     DatabaseCommand, DeleteInstanceArgs, DeleteSyncedTableArgs, InstanceCommand,
-    ListOfInstanceArgs, SyncedTableCommand, TableCommand, UpdateInstanceArgs,
+    ListOfInstanceArgs, SyncedTableCommand, TableCommand, UpdateCatalogArgs, UpdateInstanceArgs,
+    UpdateSyncedTableArgs,
 };
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::instance::ShortInstanceCommand;

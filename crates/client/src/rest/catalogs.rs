@@ -1,10 +1,11 @@
 //! Databases registered as catalogs.
 
 use lakeport_api::DatabaseCatalog;
+use reqwest::Method;
 use serde::Serialize;
 
 use super::{Paging, list};
-use crate::http::Call;
+use crate::http::{Call, body};
 use crate::{Client, Document, Result};
 
 const CATALOGS: [&str; 4] = ["api", "2.0", "database", "catalogs"];
@@ -42,6 +43,22 @@ impl Client {
         let path = ["api", "2.0", "database", "instances", instance, "catalogs"];
         let call = || Call::get(format!("list the database catalogs of `{instance}`"), path);
         list(self, "database_catalogs", "page_size", paging, call).await
+    }
+
+    /// `update_mask` names the fields that are set. Services answer that they cannot do it yet.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn update_database_catalog(
+        &self,
+        name: &str,
+        catalog: &impl Serialize,
+        update_mask: &str,
+    ) -> Result<Document<DatabaseCatalog>> {
+        let operation = format!("update database catalog `{name}`");
+        let body = body(&operation, catalog)?;
+        let call = Call::new(Method::PATCH, operation, path(name));
+        self.fetch(Call { body, ..call.query("update_mask", Some(update_mask)) }).await
     }
 
     /// # Errors

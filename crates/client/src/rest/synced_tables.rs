@@ -1,10 +1,11 @@
 //! Synced tables: Delta tables served from PostgreSQL.
 
 use lakeport_api::SyncedDatabaseTable;
+use reqwest::Method;
 use serde::Serialize;
 
 use super::{Paging, list};
-use crate::http::Call;
+use crate::http::{Call, body};
 use crate::{Client, Document, Result};
 
 const SYNCED_TABLES: [&str; 4] = ["api", "2.0", "database", "synced_tables"];
@@ -45,6 +46,22 @@ impl Client {
         let path = ["api", "2.0", "database", "instances", instance, "synced_tables"];
         let call = || Call::get(format!("list the synced tables of `{instance}`"), path);
         list(self, "synced_tables", "page_size", paging, call).await
+    }
+
+    /// `update_mask` names the fields that are set. Services answer that they cannot do it yet.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn update_synced_database_table(
+        &self,
+        name: &str,
+        table: &impl Serialize,
+        update_mask: &str,
+    ) -> Result<Document<SyncedDatabaseTable>> {
+        let operation = format!("update synced table `{name}`");
+        let body = body(&operation, table)?;
+        let call = Call::new(Method::PATCH, operation, path(name));
+        self.fetch(Call { body, ..call.query("update_mask", Some(update_mask)) }).await
     }
 
     /// `purge_data` drops the PostgreSQL table too.
