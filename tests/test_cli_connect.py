@@ -191,7 +191,13 @@ def test_doctor_prints_the_grants_that_mend(lakeport: Cli, api: Api, own_instanc
         for statement in finding["mend"]:
             if statement.endswith(";"):
                 sql(statement)
-    assert last(code=0)["ok"]
+    schemas = last(code=0)
+    assert schemas["ok"] and "may not create schemas" in schemas["message"]
+    (grant,) = schemas["mend"]
+    assert grant == f'GRANT CREATE ON DATABASE "databricks_postgres" TO "{role}";'
+    sql(grant)
+    well = last(code=0)
+    assert "create and read in public" in well["message"] and not well.get("mend")
 
 
 def test_doctor_stops_where_it_leads_no_further(

@@ -66,6 +66,11 @@ pub(super) async fn examine(
     if report.is_well() {
         let (database, schema) = (&args.database, &args.schema);
         report.well(STEP, format!("{role} may connect to {database}, create and read in {schema}"));
+        // Not wrong: few applications make schemas of their own.
+        if !has("can_create_schemas") {
+            report.well(STEP, format!("{role} may not create schemas in {database}; if it shall:"));
+            report.note(format!("GRANT CREATE ON DATABASE {} TO {};", names.database, names.role));
+        }
     } else {
         let (instance, database) = (endpoint.instance(), &args.database);
         report.note(format!(
