@@ -1,5 +1,7 @@
 """`lakeport models serve`: the identity and the token file of Model Serving."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,11 @@ import requests
 
 from kit.api import Api
 from kit.runner import Runner
-from kit.server import Server
+from kit.names import unique
+from kit.server import REPO, Server, clean_environment
 from kit.waiting import eventually
 
+MLFLOW = REPO / "target/venv/mlflow"
 SERVER = Path(__file__).with_name("model_server.py")
 MLMODEL = """
 flavors:
@@ -98,3 +102,67 @@ def test_a_folder_without_a_model(server: Server, tmp_path: Path) -> None:
     runner = serve(server, tmp_path, tmp_path)
     assert runner.ends() == 2
     assert "MLmodel" in runner.text
+
+
+# --- What serves a model if nothing else is named ----------------------------------------------
+
+# The same model as in the guide, logged by MLflow itself.
+LOG_A_MODEL = """
+import sys
+import mlflow
+from mlflow.models.resources import DatabricksLakebase
+
+class Agent(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[str]) -> list[str]:
+        from databricks.sdk import WorkspaceClient
+        return [WorkspaceClient().current_user.me().user_name for _ in model_input]
+
+mlflow.pyfunc.save_model(
+    path=sys.argv[1],
+    python_model=Agent(),
+    resources=[DatabricksLakebase(database_instance_name=sys.argv[2])],
+)
+"""
+
+
+def usual(server: Server, tmp_path: Path, folder: Path, venv: str) -> Runner:
+    arguments = ("models", "serve", str(folder), "--port", "0", "--name", unique("m"))
+    return Runner(server, tmp_path / "log", "model", *arguments, venv=venv)
+
+
+def test_mlflow_serves_a_model(server: Server, api: Api, instance: dict, tmp_path: Path) -> None:
+    if not (MLFLOW / "bin/mlflow").exists():
+        pytest.skip("no MLflow: python -m venv target/venv/mlflow and pip install mlflow there")
+    folder = tmp_path / "agent"
+    made = subprocess.run(
+        [MLFLOW / "bin/python", "-c", LOG_A_MODEL, folder, instance["name"]],
+        env=clean_environment() | {"HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert made.returncode == 0, made.stderr
+    runner = usual(server, tmp_path, folder, "mlflow")
+    try:
+        url = runner.url() + "/invocations"
+        answer = requests.post(url, json={"inputs": ["who are you?"]}, timeout=120)
+        assert answer.status_code == 200, answer.text + runner.text
+        (user,) = answer.json()["predictions"]
+        apps = api.ok("GET", "/api/2.0/apps")["apps"]
+        assert user in [app["service_principal_client_id"] for app in apps]
+    finally:
+        runner.close()
+
+
+def test_without_mlflow_it_is_said_what_to_install(
+    server: Server, instance: dict, tmp_path: Path
+) -> None:
+    assert not any((Path(p) / "mlflow").exists() for p in os.environ["PATH"].split(":"))
+    folder = model(tmp_path, MLMODEL.format(flag="").replace("shop", instance["name"]))
+    runner = usual(server, tmp_path, folder, "kit")
+    assert runner.ends() == 1
+    said = f"mlflow models serve --model-uri {folder} --env-manager local --host 127.0.0.1 --port "
+    assert f"starting: {said}" in runner.text
+    assert "error: `mlflow` cannot be started" in runner.text
+    assert "pip install mlflow, or say after `--`" in runner.text

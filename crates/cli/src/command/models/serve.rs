@@ -134,7 +134,11 @@ impl ModelServer<'_> {
         let command = self.command(model);
         self.context.output.note(&format!("starting: {}", command.join(" ")));
         let environment = self.environment(credentials)?;
-        self.process = Some(Process::start(&command, model, &environment, self.port)?);
+        let started = Process::start(&command, model, &environment, self.port);
+        self.process = Some(started.map_err(|failure| match self.args.command.as_slice() {
+            [] => failure.hint("pip install mlflow, or say after `--` what serves the model"),
+            _ => failure,
+        })?);
         loop {
             self.watch().await?;
             self.report().await?;
