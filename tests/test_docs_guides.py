@@ -12,7 +12,9 @@ import requests
 
 from kit.api import Api
 from kit.cli import Cli
+from kit.clients import CLIENTS, built
 from kit.identities import principal
+from kit.provider import free_port
 from kit.server import REPO, Server, clean_environment
 from kit.waiting import eventually
 from test_docs import run_python, snippets
@@ -116,6 +118,66 @@ def test_node(server: Server, my_instance: dict, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(NODE_PACKAGES)
     script = f'eval "$(lakeport env my-instance --no-token)"; {NODE} {tmp_path}/orders.js'
     assert Cli(server.config_file).shell(script).stdout == "10\n"
+
+
+JAVA_LIBRARIES = CLIENTS / "java/lib"
+# The guide's lines stand in a method of an application.
+JAVA_CLASS = """
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.ResultSet;
+import java.util.Properties;
+
+public class Orders {
+    public static void main(String[] arguments) throws Exception {
+        String token = System.getenv("PGPASSWORD");
+%s
+        try (ResultSet row = connection.createStatement().executeQuery("select 7 + 7")) {
+            row.next();
+            System.out.println(row.getInt(1));
+        }
+    }
+}
+"""
+
+
+def test_java(server: Server, my_instance: dict, tmp_path: Path) -> None:
+    (code,) = snippets("docs/connecting.md", "java")
+    libraries = built(JAVA_LIBRARIES, "java", "javac", "mvn")
+    (tmp_path / "Orders.java").write_text(JAVA_CLASS % code)
+    script = (
+        'set -e; eval "$(lakeport env my-instance)"\n'
+        f"javac -d {tmp_path} {tmp_path}/Orders.java\n"
+        f"java -cp '{tmp_path}:{libraries}/*' Orders"
+    )
+    assert Cli(server.config_file).shell(script).stdout == "14\n"
+
+
+def test_name_that_does_not_resolve(tmp_path: Path) -> None:
+    """A stand-in for dig says what the resolver would: nothing here is in the real DNS."""
+    dig = tmp_path / "dig"
+    dig.write_text('#!/bin/sh\n[ "$1" = +short ] && echo alias.example.com. && echo 127.0.0.1\n')
+    dig.chmod(0o755)
+    (code,) = snippets("docs/connecting.md", "py")
+    connect, *_ = snippets("docs/connecting.md", "python")
+    before = connect[: connect.index("connection = ")]
+    shown = "print(connection.info.host, connection.info.hostaddr)"
+    port = str(free_port())
+    server = Server("--domain", "db.example.com", "--pg-port", port)
+    try:
+        api = Api(server.start().http, server.token)
+        api.create_instance("my-instance")
+        name = api.wait_for_state("my-instance", "AVAILABLE")["read_write_dns"]
+        environment = with_package(server) | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "PGPORT": port,
+            "PGSSLROOTCERT": str(server.ca_file),
+        }
+        # The name that is not resolved is still what the certificate is checked for.
+        code = before + code.replace('"require"', '"verify-full"') + shown
+        assert run([sys.executable, "-c", code], environment) == f"{name} 127.0.0.1\n"
+    finally:
+        server.close()
 
 
 def test_static_url(server: Server, my_instance: dict) -> None:

@@ -38,8 +38,10 @@ def clean_environment() -> dict[str, str]:
 class Server:
     """One server: starts at `start`, and may be stopped, killed and started again on its data."""
 
-    def __init__(self, *flags: str, http_addr: str = "127.0.0.1:0") -> None:
-        self.flags = flags
+    def __init__(
+        self, *flags: str, http_addr: str = "127.0.0.1:0", **environment: str
+    ) -> None:
+        self.flags, self.environment = flags, environment
         self.home = Path(tempfile.mkdtemp(prefix="lakeport-test-", dir="/tmp")).resolve()
         # As root the servers run as other users, who must be able to pass through.
         self.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
@@ -96,7 +98,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(),
                 cwd=REPO,
-                env=clean_environment(),
+                env=clean_environment() | self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -111,7 +113,7 @@ class Server:
         return subprocess.run(
             self.command(),
             cwd=REPO,
-            env=clean_environment(),
+            env=clean_environment() | self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
