@@ -210,7 +210,10 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 fn check_pg_only(name: &str, known: Option<&Principal>) -> Result<IdentityType> {
     if let Some(known) = known {
         let kind = kind_of(known).as_str();
-        return Err(Error::invalid("identity_type", format!("\"{name}\" is a {kind}, not PG_ONLY")));
+        return Err(Error::invalid(
+            "identity_type",
+            format!("\"{name}\" is a {kind}, not PG_ONLY"),
+        ));
     }
     if looks_like_identity(name) {
         return Err(Error::invalid(

@@ -52,9 +52,8 @@ impl Verifier {
         let (parameters, keys) = text.strip_prefix("SCRAM-SHA-256$")?.split_once('$')?;
         let (iterations, salt) = parameters.split_once(':')?;
         let (stored_key, _) = keys.split_once(':')?;
-        let iterations = iterations.parse().ok().filter(|count: &NonZeroU32| {
-            count.get() <= MAX_ITERATIONS
-        })?;
+        let iterations =
+            iterations.parse().ok().filter(|count: &NonZeroU32| count.get() <= MAX_ITERATIONS)?;
         let (salt, stored_key) = (STANDARD.decode(salt).ok()?, STANDARD.decode(stored_key).ok()?);
         Some(Self { iterations, salt, stored_key })
     }
@@ -106,7 +105,9 @@ mod tests {
         let good = scram_verifier("x");
         let many = good.replacen("4096", "1000001", 1);
         let none = good.replacen("4096", "0", 1);
-        for bad in ["", "md5b8e3ac9a2d4a3ef6b3ee5d4f5d7a0b11", "SCRAM-SHA-256$4096:x$y", &many, &none] {
+        for bad in
+            ["", "md5b8e3ac9a2d4a3ef6b3ee5d4f5d7a0b11", "SCRAM-SHA-256$4096:x$y", &many, &none]
+        {
             assert!(!scram_matches(Some(bad), "x"), "{bad}");
         }
         assert!(!scram_matches(None, "x"));

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use lakeport_store::Principal;
 
 use crate::jwt::{self, Lifetime, MAX_LIFETIME};
+use crate::verified::Verified;
 use crate::{CredentialError, Result, SigningKeys};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,12 +45,19 @@ pub(super) struct AccessTokens {
     issuer: String,
     audience: String,
     pub(super) lifetime: Duration,
+    verified: Verified<AccessClaims>,
 }
 
 impl AccessTokens {
     pub(super) fn new(keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
         let issuer = format!("urn:lakeport:{workspace_id}");
-        Self { keys, audience: format!("{issuer}:api"), issuer, lifetime: MAX_LIFETIME }
+        Self {
+            keys,
+            audience: format!("{issuer}:api"),
+            issuer,
+            lifetime: MAX_LIFETIME,
+            verified: Verified::default(),
+        }
     }
 
     /// A token, and for how many seconds it is good.
@@ -77,7 +85,7 @@ impl AccessTokens {
     }
 
     pub(super) fn verify(&self, token: &str) -> std::result::Result<AccessClaims, CredentialError> {
-        jwt::verify(&self.keys, &self.issuer, &self.audience, token)
+        jwt::verify(&self.keys, &self.issuer, &self.audience, &self.verified, token)
     }
 }
 
