@@ -183,10 +183,11 @@ def test_through_the_sdk(two: Two, place: dict) -> None:
         client.delete_database_instance_role(name, SECOND)
     client.delete_database_instance_role(name, SECOND, allow_missing=True)
     pg_only = db.DatabaseInstanceRole(
-        name="app", identity_type=db.DatabaseInstanceRoleIdentityType.PG_ONLY
+        name=unique("app"), identity_type=db.DatabaseInstanceRoleIdentityType.PG_ONLY
     )
-    with pytest.raises(BadRequest, match="PG_ONLY"):
-        client.create_database_instance_role(name, pg_only)
+    made = client.create_database_instance_role(name, pg_only)
+    assert made.identity_type == db.DatabaseInstanceRoleIdentityType.PG_ONLY
+    client.delete_database_instance_role(name, pg_only.name)
 
 
 BAD = [
@@ -194,6 +195,8 @@ BAD = [
     ({"name": SECOND, "identity_type": "GROUP"}, "identity_type"),
     ({"name": SECOND, "identity_type": "SERVICE_PRINCIPAL"}, "identity_type"),
     ({"name": SECOND, "identity_type": "ROBOT"}, "identity_type"),
+    ({"name": SECOND, "identity_type": "PG_ONLY"}, "identity_type"),
+    ({"name": "somebody@x.y", "identity_type": "PG_ONLY"}, "name"),
     ({"name": SECOND, "membership_role": "SUPERUSER"}, "membership_role"),
     ({"name": SECOND, "attributes": {"superuser": True}}, "superuser"),
     ({"name": "pg_monitor", "identity_type": "USER"}, "name"),

@@ -121,6 +121,8 @@ def test_a_bound_token_is_for_the_tools_alone(
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             Login(instance["read_write_dns"], job.client_id, bound).connect()
         assert HttpMcp(resource, bound).tools()
+        # The server remembers whose signatures it has checked; for whom they are, it asks again.
+        assert Api(server.http, bound).send("GET", f"{SCIM}/Me").status_code == 401
     api_token = granted(server, job)
     assert jwt.decode(api_token, options={"verify_signature": False})["aud"] != resource
     assert HttpMcp(resource, api_token).tools()

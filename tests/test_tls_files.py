@@ -5,8 +5,6 @@ import ipaddress
 import os
 import signal
 import socket
-import ssl
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kit.api import Api
 from kit.login import Login
 from kit.server import Server
+from kit.tls import ask_for_tls, unchecked_context
 from kit.waiting import eventually
 
 DOMAIN = "db.example.com"
@@ -110,22 +109,19 @@ def given(authority: Authority) -> Iterator[tuple[Server, int]]:
 
 
 def served_at_postgres(port: int) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as tcp:
-        tcp.sendall(struct.pack("!ii", 8, 80_877_103))
-        assert tcp.recv(1) == b"S"
-        return peer_certificate(tcp)
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=30) as tcp,
+        ask_for_tls(tcp, unchecked_context()) as tls,
+    ):
+        return tls.getpeercert(binary_form=True)
 
 
 def served_at_https(server: Server) -> bytes:
     host, port = server.https.split("//")[1].split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as tcp:
-        return peer_certificate(tcp)
-
-
-def peer_certificate(tcp: socket.socket) -> bytes:
-    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    with unchecked.wrap_socket(tcp) as tls:
+    with (
+        socket.create_connection((host, int(port)), timeout=30) as tcp,
+        unchecked_context().wrap_socket(tcp) as tls,
+    ):
         return tls.getpeercert(binary_form=True)
 
 

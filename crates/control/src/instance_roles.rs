@@ -10,6 +10,7 @@ use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 
 use crate::access::kind_of;
+use crate::native_logins::looks_like_identity;
 use crate::page::PageRequest;
 use crate::roles::{SAFE_CREATEROLE_SINCE, is_reserved};
 use crate::{Capability, Control, Error, Page, Result};
@@ -68,13 +69,11 @@ impl Control {
     /// The identity must exist, and be what the request says.
     async fn identity_type_of(&self, request: &DatabaseInstanceRole) -> Result<IdentityType> {
         let wanted = request.identity_type;
+        let known = self.store.principal(&request.name).await?;
         if wanted == Some(IdentityType::PgOnly) {
-            return Err(Error::unsupported(
-                "identity_type: a PG_ONLY role logs in with a password of its own, and logins are by \
-                 token only; name a USER, SERVICE_PRINCIPAL or GROUP",
-            ));
+            return check_pg_only(&request.name, known.as_ref());
         }
-        let known = self.store.principal(&request.name).await?.filter(|known| known.active);
+        let known = known.filter(|known| known.active);
         let known = known.as_ref().map(kind_of);
         match (wanted, known) {
             (None, Some(known)) => Ok(known),
@@ -86,7 +85,8 @@ impl Control {
             (_, None) => Err(Error::invalid(
                 "name",
                 format!(
-                    "there is no active user, service principal or group \"{}\"; create it first",
+                    "there is no active user, service principal or group \"{}\"; create it first, or \
+                     ask for identity_type PG_ONLY",
                     request.name
                 ),
             )),
@@ -182,7 +182,7 @@ fn reading(error: tokio_postgres::Error) -> Error {
     Error::internal("reading roles", lakeport_pg::describe(&error))
 }
 
-fn kind_in(comment: &str) -> Option<IdentityType> {
+pub(crate) fn kind_in(comment: &str) -> Option<IdentityType> {
     let kind = comment.strip_prefix(COMMENT_PREFIX)?;
     serde_json::from_value(kind.into()).ok()
 }
@@ -204,6 +204,27 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         ));
     }
     QuotedIdent::new(name).map(drop).map_err(|error| Error::invalid("name", error))
+}
+
+/// A role of PostgreSQL alone may not have the name of somebody who logs in by token.
+fn check_pg_only(name: &str, known: Option<&Principal>) -> Result<IdentityType> {
+    if let Some(known) = known {
+        let kind = kind_of(known).as_str();
+        return Err(Error::invalid(
+            "identity_type",
+            format!("\"{name}\" is a {kind}, not PG_ONLY"),
+        ));
+    }
+    if looks_like_identity(name) {
+        return Err(Error::invalid(
+            "name",
+            format!(
+                "\"{name}\" is named like a user or a service principal, and a PG_ONLY role is \
+                 neither; choose a name without @ that is no UUID"
+            ),
+        ));
+    }
+    Ok(IdentityType::PgOnly)
 }
 
 fn check_attributes(instance: &Instance, request: &DatabaseInstanceRole) -> Result<()> {

@@ -126,12 +126,6 @@ impl InstanceSpec {
             ));
         }
         self.check_nodes()?;
-        if self.enable_pg_native_login == Some(true) {
-            return Err(Error::unsupported(
-                "enable_pg_native_login: logins with a PostgreSQL password are not supported; use a \
-                 database credential",
-            ));
-        }
         check_tags(self.custom_tags.as_deref().unwrap_or_default())
     }
 
@@ -163,6 +157,10 @@ impl InstanceSpec {
     pub(crate) fn units(&self) -> u32 {
         let found = CAPACITIES.iter().find(|(name, _)| *name == self.capacity());
         found.map_or(1, |(_, units)| *units)
+    }
+
+    pub(crate) fn native_login(&self) -> bool {
+        self.enable_pg_native_login.unwrap_or_default()
     }
 
     pub(crate) fn stopped(&self) -> bool {

@@ -121,6 +121,9 @@ impl Control {
         for _ in 0..UPDATE_ATTEMPTS {
             let current = self.find_instance(name).await?;
             if let Some(updated) = self.try_update(&current, request, mask).await? {
+                if spec_of(&current)?.native_login() && !spec_of(&updated)?.native_login() {
+                    self.rights_changed().await;
+                }
                 return self.to_wire(&updated);
             }
         }
@@ -202,7 +205,7 @@ impl Control {
             creation_time: Some(instance.created_at.to_string()),
             effective_capacity: Some(spec.capacity().to_owned()),
             effective_custom_tags: spec.custom_tags.clone(),
-            effective_enable_pg_native_login: Some(false),
+            effective_enable_pg_native_login: Some(spec.native_login()),
             effective_enable_readable_secondaries: Some(false),
             effective_node_count: Some(1),
             effective_retention_window_in_days: Some(spec.retention_days()),

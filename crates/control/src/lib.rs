@@ -18,6 +18,7 @@ mod instance_spec;
 mod instances;
 mod limited_credentials;
 mod naming;
+mod native_logins;
 mod outside_logins;
 mod page;
 mod passwords;
@@ -66,7 +67,7 @@ pub use page::Page;
 pub use principals::PrincipalDraft;
 pub use progress::{Progress, RunProgress};
 pub use ready::Ready;
-pub use sessions::{OpenSession, SessionsOnRevoke};
+pub use sessions::{NATIVE_PASSWORD, OpenSession, SessionsOnRevoke};
 pub use subjects::{Standing, Subjects};
 pub use sync_runner::{
     ColumnInspection, Inspection, NullCharacters, PgType, RunError, RunKind, RunMode, RunOutcome,

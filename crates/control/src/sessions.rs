@@ -7,6 +7,9 @@ use uuid::Uuid;
 use crate::limited_credentials::is_reader;
 use crate::{Control, Result};
 
+/// Stands for the token's id where a session came of a password that PostgreSQL keeps.
+pub const NATIVE_PASSWORD: &str = "native password";
+
 /// What happens to open sessions when the right to log in is taken away. New logins are refused either
 /// way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +48,9 @@ impl Control {
     }
 
     async fn may_be_open(&self, session: &OpenSession) -> Result<bool> {
+        if session.token_id == NATIVE_PASSWORD {
+            return self.has_native_logins(session.instance).await;
+        }
         let Some(standing) = self.standing(&session.subject).await? else { return Ok(false) };
         let role = standing.speaks_for(&session.role) || is_reader(&session.role);
         Ok(role

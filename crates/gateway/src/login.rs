@@ -1,10 +1,12 @@
 //! From a start-up packet to a known identity and instance.
 //!
 //! The order is the point: first the token is checked, only then is anything looked up, so that a
-//! stranger learns nothing. The token is never logged and lives no longer than its check.
+//! stranger learns nothing. A password that is no token may be one of PostgreSQL's own; that needs the
+//! instance to be known, so whatever fails there gives one answer, after one time. Neither is ever
+//! logged or lives longer than its check.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -21,6 +23,9 @@ use crate::startup::Startup;
 const MAX_PASSWORD_MESSAGE: usize = 65_535;
 /// A longer token is refused without being looked at.
 const MAX_TOKEN: usize = 16 * 1024;
+/// When a wrong password that is no token is answered: later than any look at it takes, so that the time
+/// does not tell which instances and roles there are.
+const WRONG_PASSWORD_AFTER: Duration = Duration::from_millis(250);
 
 /// What a login came to know, also when it fails, and how long that took.
 #[derive(Default)]
@@ -30,7 +35,7 @@ pub(crate) struct Known {
     pub(crate) times: Times,
 }
 
-/// Asks for the token, checks it, and finds the instance that is meant.
+/// Asks for the password, checks it, and finds the instance that is meant.
 pub(crate) async fn verify(
     gateway: &Gateway,
     client: &mut Client,
@@ -42,7 +47,7 @@ pub(crate) async fn verify(
     let user = &client.startup.user;
 
     let asked = Instant::now();
-    let identity = authenticate(gateway, user, password).await;
+    let identity = authenticate(gateway, client, local, password).await;
     known.times.token = Some(asked.elapsed());
     let identity = known.identity.insert(identity?);
     if !identity.roles.contains(user) {
@@ -95,18 +100,46 @@ pub(crate) async fn read_password<S: AsyncRead + Unpin>(
 
 async fn authenticate(
     gateway: &Gateway,
-    user: &str,
+    client: &Client,
+    local: Option<SocketAddr>,
     password: Vec<u8>,
 ) -> Result<Identity, Refusal> {
+    let user = &client.startup.user;
     let refused = |failure| match failure {
         AuthFailure::Unavailable => Refusal::AuthUnavailable,
-        failure => Refusal::Credential { user: user.to_owned(), failure },
+        failure => Refusal::Credential { user: user.clone(), failure },
     };
     if password.len() > MAX_TOKEN {
         return Err(refused(AuthFailure::Invalid));
     }
-    let token = String::from_utf8(password).map_err(|_| refused(AuthFailure::NotAToken))?;
-    gateway.auth.authenticate(&token).await.map_err(refused)
+    let password = String::from_utf8(password).map_err(|_| refused(AuthFailure::NotAToken))?;
+    match gateway.auth.authenticate(&password).await {
+        Err(AuthFailure::NotAToken) => {
+            authenticate_natively(gateway, client, local, &password).await.map_err(refused)
+        }
+        verdict => verdict.map_err(refused),
+    }
+}
+
+/// A password of PostgreSQL's own belongs to one instance, so the connection has to name it.
+async fn authenticate_natively(
+    gateway: &Gateway,
+    client: &Client,
+    local: Option<SocketAddr>,
+    password: &str,
+) -> Result<Identity, AuthFailure> {
+    let answer_at = Instant::now() + WRONG_PASSWORD_AFTER;
+    let verdict = match aim(gateway, client, local).await {
+        Some(instance) => {
+            let role = &client.startup.user;
+            gateway.auth.authenticate_natively(&instance, role, password).await
+        }
+        None => Err(AuthFailure::NotAToken),
+    };
+    if verdict.is_err() {
+        tokio::time::sleep_until(answer_at.into()).await;
+    }
+    verdict
 }
 
 fn selectors(client: &Client, local: Option<SocketAddr>) -> Vec<Selector> {
@@ -128,7 +161,7 @@ async fn find_instance(
     }
 }
 
-/// The instance that a refused login aimed at, as far as that can be told.
+/// The instance that a login without a token aims at, as far as that can be told.
 pub(crate) async fn aim(
     gateway: &Gateway,
     client: &Client,

@@ -23,10 +23,19 @@ pub struct Identity {
     pub session_role: Option<String>,
 }
 
-/// Checks the password of a login, which is a token.
+/// Checks the password of a login.
 #[async_trait]
 pub trait Authenticate: Send + Sync {
     async fn authenticate(&self, token: &str) -> Result<Identity, AuthFailure>;
+
+    /// The same for a password that is no token: one that the role has in PostgreSQL itself. Says no
+    /// more than [`AuthFailure::NotAToken`] about whatever is wrong.
+    async fn authenticate_natively(
+        &self,
+        instance: &Instance,
+        role: &str,
+        password: &str,
+    ) -> Result<Identity, AuthFailure>;
 }
 
 /// Why a password was not accepted.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::jwt::{self, Lifetime, MAX_LIFETIME};
+use crate::verified::Verified;
 use crate::{Result, SigningKeys};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,13 +57,20 @@ pub struct Credentials {
     issuer: String,
     audience: String,
     lifetime: Duration,
+    verified: Verified<Claims>,
 }
 
 impl Credentials {
     #[must_use]
     pub fn new(keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
         let issuer = format!("urn:lakeport:{workspace_id}");
-        Self { keys, audience: format!("{issuer}:postgresql"), issuer, lifetime: MAX_LIFETIME }
+        Self {
+            keys,
+            audience: format!("{issuer}:postgresql"),
+            issuer,
+            lifetime: MAX_LIFETIME,
+            verified: Verified::default(),
+        }
     }
 
     /// Tokens that are issued from now on live for so long, at most for [`MAX_TOKEN_LIFETIME`].
@@ -109,7 +117,7 @@ impl Credentials {
     }
 
     pub fn verify(&self, token: &str) -> std::result::Result<Claims, CredentialError> {
-        jwt::verify(&self.keys, &self.issuer, &self.audience, token)
+        jwt::verify(&self.keys, &self.issuer, &self.audience, &self.verified, token)
     }
 }
 

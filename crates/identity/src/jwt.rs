@@ -9,6 +9,8 @@ use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode}
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::keys::KeySet;
+use crate::verified::Verified;
 use crate::{CredentialError, Result, SigningKeys};
 
 /// What Lakebase gives, and the most that is accepted.
@@ -33,26 +35,40 @@ pub(crate) fn sign(keys: &SigningKeys, claims: &impl Serialize) -> Result<String
     Ok(encode(&header, claims, &keys.signing)?)
 }
 
-pub(crate) fn verify<C: DeserializeOwned + Lifetime>(
+pub(crate) fn verify<C: DeserializeOwned + Lifetime + Clone>(
     keys: &SigningKeys,
     issuer: &str,
     audience: &str,
+    verified: &Verified<C>,
     token: &str,
 ) -> std::result::Result<C, CredentialError> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(CredentialError::Invalid);
     }
+    let current = keys.current();
+    let known = verified.recall(token, |kid| current.verifying(kid).is_some());
+    let claims = match known {
+        Some(claims) => claims,
+        None => check_signature(&current, issuer, audience, verified, token)?,
+    };
+    check_times(&claims)?;
+    Ok(claims)
+}
+
+fn check_signature<C: DeserializeOwned + Clone>(
+    keys: &KeySet,
+    issuer: &str,
+    audience: &str,
+    verified: &Verified<C>,
+    token: &str,
+) -> std::result::Result<C, CredentialError> {
     let header = decode_header(token).map_err(|_| CredentialError::NotAToken)?;
-    let keys = keys.current();
-    let key = header
-        .kid
-        .as_deref()
-        .and_then(|kid| keys.verifying(kid))
-        .ok_or(CredentialError::Invalid)?;
+    let kid = header.kid.ok_or(CredentialError::Invalid)?;
+    let key = keys.verifying(&kid).ok_or(CredentialError::Invalid)?;
     let claims = decode::<C>(token, key, &validation(issuer, audience))
         .map_err(|_| CredentialError::Invalid)?
         .claims;
-    check_times(&claims)?;
+    verified.remember(token, kid, &claims);
     Ok(claims)
 }
 

@@ -15,6 +15,7 @@ mod opaque;
 pub mod outside;
 pub mod password;
 mod vault;
+mod verified;
 
 pub use access_token::{authenticate, issue};
 pub use ca::{Authority, ServerCertificate};

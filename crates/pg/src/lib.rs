@@ -12,4 +12,4 @@ mod scram;
 pub use connect::{Session, connect, pinned};
 pub use error::{describe, sqlstate};
 pub use ident::{IdentError, QualifiedName, QuotedIdent, quote_literal};
-pub use scram::scram_verifier;
+pub use scram::{scram_matches, scram_verifier};

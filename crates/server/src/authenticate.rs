@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lakeport_control::{Bearer, Control, Standing};
-use lakeport_gateway::{AuthFailure, Authenticate, Identity};
+use lakeport_control::{Bearer, Control, NATIVE_PASSWORD, Standing};
+use lakeport_gateway::{AuthFailure, Authenticate, Identity, Instance};
 use lakeport_identity::{Claims, CredentialError};
 use uuid::Uuid;
 
@@ -25,6 +25,26 @@ impl Authenticate for Tokens {
             // It may be for another audience: the REST API.
             Err(CredentialError::Invalid) => self.access_token(token).await,
         }
+    }
+
+    async fn authenticate_natively(
+        &self,
+        instance: &Instance,
+        role: &str,
+        password: &str,
+    ) -> Result<Identity, AuthFailure> {
+        let right = self.0.native_login(&instance.uid, role, password.to_owned()).await;
+        if !right.map_err(unavailable)? {
+            return Err(AuthFailure::NotAToken);
+        }
+        Ok(Identity {
+            subject: role.to_owned(),
+            roles: vec![role.to_owned()],
+            instances: vec![instance.uid.clone()],
+            token_id: NATIVE_PASSWORD.to_owned(),
+            origin: None,
+            session_role: None,
+        })
     }
 }
 

@@ -74,6 +74,16 @@ impl Authenticate for Script {
         self.looked_at.lock().unwrap().push(token.len());
         self.tokens.get(token).cloned().unwrap_or(Err(AuthFailure::Invalid))
     }
+
+    async fn authenticate_natively(
+        &self,
+        instance: &Instance,
+        role: &str,
+        password: &str,
+    ) -> Result<Identity, AuthFailure> {
+        let entry = format!("{role}:{password}@{}", instance.uid);
+        self.tokens.get(&entry).cloned().unwrap_or(Err(AuthFailure::NotAToken))
+    }
 }
 
 #[async_trait]

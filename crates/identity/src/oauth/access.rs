@@ -12,6 +12,7 @@ use lakeport_store::Principal;
 
 use super::scope::Allowed;
 use crate::jwt::{self, Lifetime, MAX_LIFETIME};
+use crate::verified::Verified;
 use crate::{CredentialError, Result, SigningKeys};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,12 +46,19 @@ pub(super) struct AccessTokens {
     issuer: String,
     audience: String,
     pub(super) lifetime: Duration,
+    verified: Verified<AccessClaims>,
 }
 
 impl AccessTokens {
     pub(super) fn new(keys: Arc<SigningKeys>, workspace_id: &str) -> Self {
         let issuer = format!("urn:lakeport:{workspace_id}");
-        Self { keys, audience: format!("{issuer}:api"), issuer, lifetime: MAX_LIFETIME }
+        Self {
+            keys,
+            audience: format!("{issuer}:api"),
+            issuer,
+            lifetime: MAX_LIFETIME,
+            verified: Verified::default(),
+        }
     }
 
     /// A token, and for how many seconds it is good.
@@ -87,7 +95,9 @@ impl AccessTokens {
         token: &str,
         audience: &str,
     ) -> std::result::Result<AccessClaims, CredentialError> {
-        jwt::verify(&self.keys, &self.issuer, audience, token)
+        let claims = jwt::verify(&self.keys, &self.issuer, audience, &self.verified, token)?;
+        // What is remembered of a token was perhaps asked for another audience.
+        if claims.aud == audience { Ok(claims) } else { Err(CredentialError::Invalid) }
     }
 
     /// The same token, with the API as its audience.
@@ -147,6 +157,10 @@ mod tests {
         assert!(access.verify(&bound).is_err());
         assert!(access.verify_for(&bound, "http://localhost/mcp").is_err());
         let claims = access.verify_for(&bound, resource).unwrap();
+        // Remembered now, it is for nothing else still.
+        assert!(access.verify(&bound).is_err());
+        assert!(access.verify_for(&bound, "http://localhost/mcp").is_err());
+        assert!(access.verify_for(&token, resource).is_err());
         let (id, ends) = (claims.jti.clone(), claims.exp);
         let twin = access.verify(&access.twin(claims).unwrap()).unwrap();
         assert_eq!((twin.jti, twin.exp), (id, ends));
