@@ -1,8 +1,11 @@
 """Tokens for the tools alone: their scopes, and the resource that they are bound to (RFC 8707)."""
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import psycopg
@@ -16,8 +19,10 @@ from kit.login import Login
 from kit.mcp import HANDSHAKE, STATELESS, HttpMcp
 from kit.names import unique
 from kit.oauth import Flow
-from kit.server import Server
+from kit.server import REPO, Server, clean_environment
 
+VENVS = REPO / "target" / "venv"
+SCRIPT = Path(__file__).with_name("mcp_oauth_script.py")
 DATABASE = "manage_lakebase_database"
 PASSWORD = "correct horse battery"
 
@@ -230,3 +235,41 @@ def test_refusals_are_audited(server: Server, job: Machine) -> None:
     lines = [json.loads(x) for x in (server.data_dir / "audit.log").read_text().splitlines()]
     last = [line for line in lines if line["event"] == "request" and line["path"] == "/mcp"][-1]
     assert last["subject"] == job.client_id and last["status"] == 403
+
+
+@pytest.mark.parametrize("environment", ["mcp-1.30.0", "mcp-2.3.0"])
+@pytest.mark.parametrize("begins", ["without a token", "with one that only looks"])
+def test_official_client_asks_its_user(
+    server: Server, api: Api, environment: str, begins: str
+) -> None:
+    resource = f"{server.http}/mcp"
+    with principal(api, "Users", userName=f"{unique('p')}@example.com", password=PASSWORD) as user:
+        person, token = (user["userName"], PASSWORD), ""
+        if begins == "with one that only looks":
+            flow = Flow(server.http)
+            url = flow.authorize_url(scope="mcp:observe", resource=resource)
+            code = flow.code_in(Browser().allow(url, *person))
+            token = flow.redeem(code, resource=resource).json()["access_token"]
+        process = subprocess.Popen(
+            [VENVS / environment / "bin" / "python", SCRIPT, resource, token],
+            env=clean_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                opened = process.stdout.readline()
+                assert opened, process.stderr.read()
+                asked = parse_qs(urlsplit(opened.strip()).query)
+                said, errors = process.communicate(
+                    Browser().allow(opened.strip(), *person) + "\n", timeout=90
+                )
+            finally:
+                process.kill()
+    assert process.returncode == 0, errors
+    assert asked["resource"] == [resource]
+    assert "mcp:manage" in asked["scope"][0] and "all-apis" not in asked["scope"][0]
+    *_, scope, last = said.splitlines()
+    assert last == "ok" and "mcp:manage" in scope
