@@ -44,4 +44,4 @@ lint: ## format, clippy, and names that must not be committed
 
 clean: ## remove what was built and unpacked here
 	cargo clean
-	rm -rf target
+	rm -rf target dist
