@@ -1,6 +1,7 @@
 """A certified OpenID provider as a process, and a person who logs in at it."""
 
 import os
+import signal
 import socket
 import subprocess
 from html.parser import HTMLParser
@@ -41,12 +42,14 @@ class OpenIdProvider:
             },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # `node` of a wheel is a program that runs another.
+            start_new_session=True,
         )
         eventually(lambda: requests.get(f"{self.url}/jwks", timeout=5).ok, "the provider answers")
 
     def close(self) -> None:
         if self.process:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 
