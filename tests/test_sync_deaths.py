@@ -22,8 +22,15 @@ REFRESH = [
 ]
 CHANGES = [
     *BEGUN,
-    *(f"changes: {at}" for at in ("tables kept", "copied", "staged", "reduced", "deleted", "put")),
+    *(f"changes: {at}" for at in ("tables kept", "copied", "reduced", "deleted", "updated", "put")),
     *(f"changes: {at}" for at in ("inserted", "ready", "committed")),
+]
+# Without memory to reduce changes in, PostgreSQL does.
+NO_MEMORY = "triggered --memory 0"
+COLLECTED = [
+    *BEGUN,
+    *(f"changes: {at}" for at in ("collected", "staged", "tables kept", "copied", "reduced")),
+    *(f"changes: {at}" for at in ("ready", "committed")),
 ]
 
 
@@ -43,7 +50,7 @@ class Runs:
         command += ["--target", self.target, "--table", self.table, "--key", "product_id"]
         profile = {"DATABRICKS_CONFIG_FILE": str(self.server.config_file)}
         return subprocess.run(
-            [*command, "--mode", self.mode, "--output", "json"],
+            [*command, "--mode", *self.mode.split(), "--output", "json"],
             env=clean_environment() | profile | environment,
             capture_output=True,
             text=True,
@@ -90,7 +97,10 @@ def test_a_load_that_dies_leaves_nothing_or_all(runs) -> None:
         assert loads.held() == loads.wanted(), point
 
 
-@pytest.mark.parametrize(("mode", "points"), [("snapshot", REFRESH), ("triggered", CHANGES)])
+@pytest.mark.parametrize(
+    ("mode", "points"),
+    [("snapshot", REFRESH), ("triggered", CHANGES), (NO_MEMORY, COLLECTED)],
+)
 def test_a_run_that_dies_leaves_the_old_rows_or_the_new(runs, mode: str, points: list[str]) -> None:
     again = runs(mode)
     again.finish()

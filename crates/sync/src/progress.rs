@@ -74,6 +74,11 @@ impl Progress {
         self.enter(Phase::Reading);
     }
 
+    /// The same rows are read once more.
+    pub(crate) fn restart(&self) {
+        self.0.synced_rows.store(0, Relaxed);
+    }
+
     pub(crate) fn expect_rows(&self, total: Option<u64>) {
         let total = total.and_then(|total| i64::try_from(total).ok()).unwrap_or(UNKNOWN);
         self.0.total_rows.store(total, Relaxed);

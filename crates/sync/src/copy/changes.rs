@@ -1,4 +1,4 @@
-//! The changes of a feed as rows of a COPY.
+//! The changes of a feed: as rows of a COPY, or as what they come to.
 //!
 //! Owns: reading a feed from its first piece to its last, each with an encoder of its own, because
 //! columns come and widen from piece to piece. One thread reads: the server takes longer than it.
@@ -7,15 +7,18 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use delta_kernel::arrow::array::{Array as _, ArrayRef};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
 
-use super::encoder::{CHUNK_BYTES, Counts, RowEncoder};
+use super::encoder::{CHUNK_BYTES, Counts, Field, NULL, RowEncoder, field_count, push_fixed};
+use super::net::NetChanges;
 use super::stream::{RowStream, Work, send};
 use crate::error::Error;
 use crate::job::{NullBytes, Options};
 use crate::progress::Progress;
-use crate::source::{ColumnType, Feed};
+use crate::source::{ChangeBatch, ColumnType, Feed};
 
 /// Rows of a change file that are decoded at once.
 const BATCH_ROWS: NonZero<usize> = NonZero::new(2048).expect("a constant that is not zero");
@@ -34,28 +37,38 @@ pub(crate) struct ChangeWork {
     pub(crate) progress: Progress,
 }
 
-pub(crate) fn change_stream(work: ChangeWork, options: &Options) -> RowStream {
-    RowStream::of(Arc::new(work), 1, options)
+/// All changes, as they come.
+pub(crate) fn change_stream(work: Arc<ChangeWork>, options: &Options) -> RowStream {
+    RowStream::of(work, 1, options)
+}
+
+/// What the changes come to for each key, or nothing where that takes too much memory. Blocks, and ends
+/// early when it is cancelled.
+pub(crate) fn collect_changes(
+    work: &ChangeWork,
+    options: &Options,
+    cancel: &CancellationToken,
+) -> Result<Option<NetChanges>, Error> {
+    // As much again is needed for the queue and the files being read.
+    let mut net = NetChanges::new(options.memory_bytes / 2);
+    work.each_batch(|encoder, batch| {
+        let found = encoder.collect_changes(batch, &mut net)?;
+        net.counts += found;
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        Ok((!net.is_full()).then_some(found))
+    })?;
+    Ok((!net.is_full()).then_some(net))
 }
 
 impl Work for ChangeWork {
     fn run(&self, sender: &Sender<Bytes>) -> Result<Counts, Error> {
-        let engine = self.feed.engine(BATCH_ROWS)?;
-        let mut counts = Counts::default();
         let mut out = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8);
-        'pieces: for piece in self.feed.pieces() {
-            let encoder = self.encoder(&piece.has());
-            let mut batches = self.feed.read(&engine, piece, &self.columns)?;
-            while let Some(batch) = batches.next_batch()? {
-                let emit = |out: &mut Vec<u8>| send(sender, out);
-                let encoded = encoder.encode_changes(&batch, self.whole, &mut out, emit)?;
-                self.progress.add_rows(encoded.rows);
-                counts += encoded;
-                if counts.rows > self.limit {
-                    break 'pieces;
-                }
-            }
-        }
+        let counts = self.each_batch(|encoder, batch| {
+            let emit = |out: &mut Vec<u8>| send(sender, out);
+            encoder.encode_changes(batch, self.whole, &mut out, emit).map(Some)
+        })?;
         send(sender, &mut out)?;
         Ok(counts)
     }
@@ -66,6 +79,28 @@ impl Work for ChangeWork {
 }
 
 impl ChangeWork {
+    /// Reads until `take` gives nothing, or there are more changes than the limit.
+    fn each_batch(
+        &self,
+        mut take: impl FnMut(&RowEncoder, &ChangeBatch) -> Result<Option<Counts>, Error>,
+    ) -> Result<Counts, Error> {
+        let engine = self.feed.engine(BATCH_ROWS)?;
+        let mut counts = Counts::default();
+        for piece in self.feed.pieces() {
+            let encoder = self.encoder(&piece.has());
+            let mut batches = self.feed.read(&engine, piece, &self.columns)?;
+            while let Some(batch) = batches.next_batch()? {
+                let Some(found) = take(&encoder, &batch)? else { return Ok(counts) };
+                self.progress.add_rows(found.rows);
+                counts += found;
+                if counts.rows > self.limit {
+                    return Ok(counts);
+                }
+            }
+        }
+        Ok(counts)
+    }
+
     /// Columns that a piece does not have yet are NULL in it.
     fn encoder(&self, has: &dyn Fn(&str) -> bool) -> RowEncoder {
         let columns = self.columns.iter().map(|(name, column_type)| {
@@ -73,5 +108,88 @@ impl ChangeWork {
             (name.clone(), column_type)
         });
         RowEncoder::new(self.table.clone(), columns.collect(), self.key.clone(), self.nul)
+    }
+}
+
+impl RowEncoder {
+    /// Appends changes to `out`: each row is followed by its version and by 1 if it came, -1 if it
+    /// went. Of a row that went, only the key is encoded, unless `whole` asks for all of it.
+    fn encode_changes(
+        &self,
+        batch: &ChangeBatch,
+        whole: bool,
+        out: &mut Vec<u8>,
+        mut emit: impl FnMut(&mut Vec<u8>) -> Result<(), Error>,
+    ) -> Result<Counts, Error> {
+        self.each_change(batch, |changes, row, came| {
+            changes.push(row, came || whole, 2, out)?;
+            push_fixed(out, batch.version(row).to_be_bytes());
+            push_fixed(out, (if came { 1i16 } else { -1 }).to_be_bytes());
+            if out.len() >= CHUNK_BYTES { emit(out) } else { Ok(()) }
+        })
+    }
+
+    /// Adds changes to what they come to for each key.
+    fn collect_changes(&self, batch: &ChangeBatch, net: &mut NetChanges) -> Result<Counts, Error> {
+        let (mut key, mut tuple) = (Vec::new(), Vec::new());
+        self.each_change(batch, |changes, row, came| {
+            key.clear();
+            for part in &self.key {
+                changes.push_field(row, *part, &mut key)?;
+            }
+            net.take(&key, batch.version(row), came, &mut tuple, |out| {
+                changes.push(row, came, 1, out)
+            })
+        })
+    }
+
+    /// Takes each change whose key is whole, and whether its row came; the others are counted.
+    fn each_change(
+        &self,
+        batch: &ChangeBatch,
+        mut take: impl FnMut(&EncodedChanges<'_>, usize, bool) -> Result<(), Error>,
+    ) -> Result<Counts, Error> {
+        let arrays = self.canonical(&batch.columns)?;
+        let changes =
+            EncodedChanges { encoder: self, arrays: &arrays, fields: self.fields(&arrays)? };
+        let nullable_keys = self.nullable_keys(&arrays);
+        let mut counts = Counts::default();
+        for row in 0..batch.rows() {
+            let came = batch.came(row);
+            if nullable_keys.iter().any(|key| key.is_null(row)) {
+                counts.null_key_rows += u64::from(came);
+                continue;
+            }
+            take(&changes, row, came)?;
+            counts.rows += 1;
+        }
+        Ok(counts)
+    }
+}
+
+/// A batch of changes, ready to be encoded.
+struct EncodedChanges<'a> {
+    encoder: &'a RowEncoder,
+    arrays: &'a [ArrayRef],
+    fields: Vec<Field<'a>>,
+}
+
+impl EncodedChanges<'_> {
+    /// Appends a row's tuple, which is to get `more` fields. Unless it is `whole`, it has its key only.
+    fn push(&self, row: usize, whole: bool, more: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        out.extend_from_slice(&field_count(self.fields.len() + more));
+        for column in 0..self.fields.len() {
+            if whole || self.encoder.key.contains(&column) {
+                self.push_field(row, column, out)?;
+            } else {
+                out.extend_from_slice(&NULL);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_field(&self, row: usize, column: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        let pushed = self.fields[column].push(row, self.encoder.nul, out);
+        pushed.map_err(|problem| self.encoder.refuse(self.arrays, column, Some(row), &problem))
     }
 }

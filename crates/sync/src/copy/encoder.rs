@@ -19,14 +19,14 @@ use super::numeric::push_numeric;
 use super::vector::{Vectors, Width};
 use crate::error::Error;
 use crate::job::NullBytes;
-use crate::source::{Batch, ChangeBatch, ColumnType};
+use crate::source::{Batch, ColumnType};
 
 /// Size at which encoded rows are handed on.
 pub(crate) const CHUNK_BYTES: usize = 512 * 1024;
 
 /// PostgreSQL's limit on one value, less what it adds itself.
 const MAX_FIELD_BYTES: usize = 0x3fff_ff00;
-const NULL: [u8; 4] = (-1i32).to_be_bytes();
+pub(super) const NULL: [u8; 4] = (-1i32).to_be_bytes();
 const JSONB_VERSION: u8 = 1;
 
 /// PostgreSQL counts from 2000-01-01, Delta from 1970-01-01.
@@ -79,8 +79,8 @@ pub(crate) struct RowEncoder {
     table: String,
     columns: Vec<(String, ColumnType)>,
     /// Positions of the key columns.
-    key: Vec<usize>,
-    nul: NullBytes,
+    pub(super) key: Vec<usize>,
+    pub(super) nul: NullBytes,
 }
 
 impl RowEncoder {
@@ -126,53 +126,12 @@ impl RowEncoder {
         Ok(counts)
     }
 
-    /// Appends changes to `out`: each row is followed by its version and by 1 if it came, -1 if it
-    /// went. Of a row that went, only the key is encoded, unless `whole` asks for all of it.
-    pub(crate) fn encode_changes(
-        &self,
-        batch: &ChangeBatch,
-        whole: bool,
-        out: &mut Vec<u8>,
-        mut emit: impl FnMut(&mut Vec<u8>) -> Result<(), Error>,
-    ) -> Result<Counts, Error> {
-        let arrays = self.canonical(&batch.columns)?;
-        let fields = self.fields(&arrays)?;
-        let nullable_keys = self.nullable_keys(&arrays);
-        let field_count = field_count(fields.len() + 2);
-
-        let mut counts = Counts::default();
-        for row in 0..batch.rows() {
-            let came = batch.came(row);
-            if nullable_keys.iter().any(|key| key.is_null(row)) {
-                counts.null_key_rows += u64::from(came);
-                continue;
-            }
-            out.extend_from_slice(&field_count);
-            for (column, field) in fields.iter().enumerate() {
-                if !came && !whole && !self.key.contains(&column) {
-                    out.extend_from_slice(&NULL);
-                    continue;
-                }
-                field
-                    .push(row, self.nul, out)
-                    .map_err(|problem| self.refuse(&arrays, column, Some(row), &problem))?;
-            }
-            push_fixed(out, batch.version(row).to_be_bytes());
-            push_fixed(out, (if came { 1i16 } else { -1 }).to_be_bytes());
-            counts.rows += 1;
-            if out.len() >= CHUNK_BYTES {
-                emit(out)?;
-            }
-        }
-        Ok(counts)
-    }
-
-    fn nullable_keys<'a>(&self, arrays: &'a [ArrayRef]) -> Vec<&'a ArrayRef> {
+    pub(super) fn nullable_keys<'a>(&self, arrays: &'a [ArrayRef]) -> Vec<&'a ArrayRef> {
         self.key.iter().map(|key| &arrays[*key]).filter(|key| key.null_count() > 0).collect()
     }
 
     /// The columns in the one Arrow type that each Delta type is encoded from.
-    fn canonical(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, Error> {
+    pub(super) fn canonical(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>, Error> {
         let arrays = columns.iter().zip(&self.columns).enumerate();
         arrays
             .map(|(nth, (array, (_, column_type)))| match column_type.arrow() {
@@ -187,7 +146,7 @@ impl RowEncoder {
             .collect()
     }
 
-    fn fields<'a>(&self, arrays: &'a [ArrayRef]) -> Result<Vec<Field<'a>>, Error> {
+    pub(super) fn fields<'a>(&self, arrays: &'a [ArrayRef]) -> Result<Vec<Field<'a>>, Error> {
         let columns = arrays.iter().zip(&self.columns).enumerate();
         columns
             .map(|(nth, (array, (_, column_type)))| {
@@ -197,7 +156,7 @@ impl RowEncoder {
             .collect()
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         arrays: &[ArrayRef],
         column: usize,
@@ -223,12 +182,12 @@ impl RowEncoder {
 }
 
 /// Tables have at most 1,600 columns.
-fn field_count(columns: usize) -> [u8; 2] {
+pub(super) fn field_count(columns: usize) -> [u8; 2] {
     (columns as i16).to_be_bytes()
 }
 
 /// A top-level column of one batch.
-enum Field<'a> {
+pub(super) enum Field<'a> {
     Boolean(&'a BooleanArray),
     Byte(&'a Int8Array),
     Short(&'a Int16Array),
@@ -279,7 +238,12 @@ impl<'a> Field<'a> {
 
     /// Appends the value's length and bytes.
     #[inline]
-    fn push(&self, row: usize, nul: NullBytes, out: &mut Vec<u8>) -> Result<(), ValueError> {
+    pub(super) fn push(
+        &self,
+        row: usize,
+        nul: NullBytes,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ValueError> {
         if self.is_null(row) {
             out.extend_from_slice(&NULL);
             return Ok(());
@@ -340,7 +304,7 @@ impl<'a> Field<'a> {
 }
 
 #[inline]
-fn push_fixed<const N: usize>(out: &mut Vec<u8>, value: [u8; N]) {
+pub(super) fn push_fixed<const N: usize>(out: &mut Vec<u8>, value: [u8; N]) {
     out.extend_from_slice(&(N as i32).to_be_bytes());
     out.extend_from_slice(&value);
 }

@@ -7,11 +7,13 @@ mod changes;
 mod encoder;
 mod iso8601;
 mod json;
+mod net;
 mod numeric;
 mod stream;
 mod variant;
 mod vector;
 
-pub(crate) use changes::{ChangeWork, change_stream};
+pub(crate) use changes::{ChangeWork, change_stream, collect_changes};
 pub(crate) use encoder::{Counts, RowEncoder};
+pub(crate) use net::{Effect, Effects, NetChanges};
 pub(crate) use stream::RowStream;

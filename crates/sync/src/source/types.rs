@@ -152,6 +152,12 @@ impl ColumnType {
         }
     }
 
+    /// Whether values are equal to PostgreSQL exactly where their encoded bytes are. Zero has two signs,
+    /// and spaces at a varchar's end may be cut off.
+    pub(crate) fn equals_by_bytes(&self) -> bool {
+        !matches!(self, Self::Float | Self::Double | Self::Varchar(_)) && self.can_be_key()
+    }
+
     /// Whether values have an order and an equality that can carry a primary key.
     pub(crate) fn can_be_key(&self) -> bool {
         !matches!(self, Self::Json | Self::JsonWithVariants | Self::Void) && !self.is_vector()

@@ -49,6 +49,12 @@ impl Layout {
         self.columns.iter().any(|column| column.column_type.is_vector())
     }
 
+    /// Whether a key's last change tells what is to be done for it, and keys are told apart by their bytes.
+    pub(crate) fn nets_in_memory(&self) -> bool {
+        let by_bytes = |part: &usize| self.columns[*part].column_type.equals_by_bytes();
+        self.newest_by.is_none() && self.key.iter().all(by_bytes)
+    }
+
     /// The column's type in a statement: our sessions only see PostgreSQL's own by their bare names.
     pub(super) fn type_of(&self, column: &LayoutColumn) -> String {
         let bare = column.column_type.postgres();

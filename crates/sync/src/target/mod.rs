@@ -6,13 +6,15 @@ mod changes;
 mod column;
 mod ddl;
 mod load;
+mod net;
 mod position;
 mod refresh;
 mod session;
 
-pub(crate) use changes::{Applied, Step, apply_changes, stage_changes, worthwhile};
+pub(crate) use changes::stage_changes;
 pub(crate) use ddl::Layout;
 pub(crate) use load::load;
+pub(crate) use net::{Applied, Read, Step, apply_changes, worthwhile};
 pub use position::Position;
 pub(crate) use position::{NewPosition, State};
 pub(crate) use refresh::{Changes, refresh};

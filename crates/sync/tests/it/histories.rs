@@ -57,6 +57,10 @@ impl History {
         job.table.table = format!("t{nth}");
         // Every fourth one has several rows a key.
         job.options.timeseries_key = (nth % 4 == 3).then(|| "ts".to_owned());
+        // Of the others, every second one finds no memory to reduce changes in.
+        if nth % 4 == 1 {
+            job.options.memory_bytes = 0;
+        }
         Self { source, copy, expected, version, job }
     }
 

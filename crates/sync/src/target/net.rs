@@ -1,0 +1,269 @@
+//! Net changes: stage what is to be done for each key, and apply that in one transaction.
+//!
+//! Owns: the statements that apply, and deciding that a range is not applied. The rule for a key is its
+//! last change; a balance of rows that came and went proves that the rule was enough, and where it was not,
+//! the whole table has to be read.
+
+use lakeport_pg::QualifiedName;
+use tokio_postgres::Transaction;
+
+use super::changes::{keep_table, reduce, reducing};
+use super::column::compared_list;
+use super::ddl::Layout;
+use super::load::run;
+use super::position::{self, NewPosition, Position};
+use super::refresh::{Changes, Differences, SETTINGS, assignments};
+use super::session::Target;
+use crate::copy::{Counts, Effect, Effects, NetChanges};
+use crate::error::Error;
+use crate::failpoint;
+use crate::job::{Options, Reload, TableName};
+use crate::progress::{Phase, Progress};
+
+/// Fewer changes than these are applied whatever their share: reading the table anew saves nothing.
+const ALWAYS_APPLIED: u64 = 10_000;
+
+/// Fewer net changes than these need no statistics: any plan is quick.
+const NEEDS_STATISTICS: u64 = 50_000;
+
+/// From one position to the next.
+pub(crate) struct Step<'a> {
+    pub(crate) changes: &'a Changes,
+    pub(crate) before: &'a Position,
+    pub(crate) position: &'a NewPosition,
+    pub(crate) options: &'a Options,
+}
+
+/// Changes that were read.
+pub(crate) enum Read {
+    /// What they come to for each key.
+    Net(NetChanges),
+    /// So many were collected aside as they came.
+    Aside(Counts),
+}
+
+impl Read {
+    pub(crate) fn counts(&self) -> Counts {
+        match self {
+            Self::Net(net) => net.counts(),
+            Self::Aside(counts) => *counts,
+        }
+    }
+}
+
+pub(crate) enum Applied {
+    Done(Differences),
+    /// Nothing was applied.
+    Reload(Reload),
+}
+
+/// Changes that are worth applying one by one.
+pub(crate) fn worthwhile(position: &Position, share: f64) -> u64 {
+    ((position.rows as f64 * share) as u64).max(ALWAYS_APPLIED)
+}
+
+pub(crate) async fn apply_changes(
+    target: &mut Target,
+    layout: &Layout,
+    step: &Step<'_>,
+    read: Read,
+    progress: &Progress,
+) -> Result<Applied, Error> {
+    let Step { changes, before, position, options } = *step;
+    let counts = read.counts();
+    progress.enter(Phase::Indexing);
+    if let Read::Net(net) = &read
+        && let Some(reload) = reload(&net.effects(), layout, before, options)
+    {
+        return Ok(Applied::Reload(reload));
+    }
+    keep_table(target, layout, &target.net).await?;
+    failpoint::reach("changes: tables kept");
+    let statements = Statements::new(target, layout);
+    let (table, name) = (target.table.clone(), target.name.clone());
+    let transaction = target.begin().await?;
+    run(&transaction, "refresh", &table, SETTINGS).await?;
+    changes.make(&transaction, &table, &name).await?;
+    let mut effects = statements.stage(&transaction, &table, read, options).await?;
+    failpoint::reach("changes: copied");
+    statements.gather(&transaction, &table, &effects).await?;
+    if effects.came_and_went > 0 {
+        effects.unclear += execute(&transaction, &table, &statements.left_over).await?;
+    }
+    if let Some(reload) = reload(&effects, layout, before, options) {
+        return Ok(Applied::Reload(reload));
+    }
+    progress.enter(Phase::Applying);
+    failpoint::reach("changes: reduced");
+    let (done, not_new) = statements.apply(&transaction, &table, &effects).await?;
+    if not_new > 0 {
+        // Two rows have the key, or the table was changed by somebody else.
+        return Ok(Applied::Reload(Reload::Unclear { keys: not_new }));
+    }
+    let rows = (before.rows + done.inserted).saturating_sub(done.deleted);
+    position::write(&transaction, &table, position, rows).await?;
+    failpoint::reach("changes: ready");
+    transaction.commit().await.map_err(Error::target("commit the changes of", &table))?;
+    failpoint::reach("changes: committed");
+    Ok(Applied::Done(Differences { counts: Counts { rows, ..counts }, ..done }))
+}
+
+/// Why these are not to be applied one by one.
+fn reload(
+    effects: &Effects,
+    layout: &Layout,
+    before: &Position,
+    options: &Options,
+) -> Option<Reload> {
+    if effects.unclear > 0 {
+        let keys = effects.unclear;
+        return Some(match layout.newest_by {
+            Some(_) => Reload::NewestDeleted { keys },
+            None => Reload::Unclear { keys },
+        });
+    }
+    let changes = effects.keys();
+    (changes > worthwhile(before, options.reload_share))
+        .then_some(Reload::TooManyChanges { changes, rows: before.rows })
+}
+
+async fn execute(
+    transaction: &Transaction<'_>,
+    table: &TableName,
+    statement: &str,
+) -> Result<u64, Error> {
+    transaction.execute(statement, &[]).await.map_err(Error::target("apply changes to", table))
+}
+
+struct Statements {
+    net: QualifiedName,
+    empty: String,
+    copy: String,
+    reduce: String,
+    analyze: String,
+    /// Selects keys that came and went, and are there.
+    left_over: String,
+    delete: String,
+    /// Absent where all columns are the key.
+    update: Option<String>,
+    /// Inserts rows that were to be replaced and are not there.
+    put: String,
+    insert: String,
+}
+
+impl Statements {
+    fn new(target: &Target, layout: &Layout) -> Self {
+        let (name, net) = (&target.name, &target.net);
+        let (key_match, columns) = (layout.key_match(), layout.column_list(""));
+        let (from_net, key) = (layout.column_list("s."), layout.key_list(""));
+        let insert = |effect: Effect| {
+            format!(
+                "insert into {name} ({columns}) select {from_net} from {net} s \
+                 where s._change_type = {} on conflict ({key}) do nothing",
+                effect as i16
+            )
+        };
+        Self {
+            net: net.clone(),
+            empty: format!("truncate {net}"),
+            copy: format!(
+                "copy {net} ({columns}, _change_type) from stdin (format binary, freeze)"
+            ),
+            reduce: reducing(target, layout),
+            analyze: format!("analyze {net} ({key}, _change_type)"),
+            left_over: format!(
+                "select from {net} s join {name} t on {key_match} where s._change_type = {}",
+                Effect::CameAndWent as i16
+            ),
+            delete: format!(
+                "delete from {name} t using {net} s where {key_match} and s._change_type = {}",
+                Effect::Delete as i16
+            ),
+            update: update_statement(target, layout),
+            put: insert(Effect::Upsert),
+            insert: insert(Effect::Insert),
+        }
+    }
+
+    /// Fills the table of net changes.
+    async fn stage(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableName,
+        read: Read,
+        options: &Options,
+    ) -> Result<Effects, Error> {
+        run(transaction, "stage", table, &self.empty).await?;
+        match read {
+            Read::Aside(_) => reduce(transaction, table, &self.reduce, &self.net).await,
+            Read::Net(net) => {
+                let effects = net.effects();
+                net.into_rows(options).copy(transaction, &self.copy, table).await?;
+                Ok(effects)
+            }
+        }
+    }
+
+    /// Joins with the table need a plan.
+    async fn gather(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableName,
+        effects: &Effects,
+    ) -> Result<(), Error> {
+        if effects.keys() < NEEDS_STATISTICS {
+            return Ok(());
+        }
+        run(transaction, "stage", table, &self.analyze).await
+    }
+
+    /// Gives also how many rows that were to be new are there.
+    async fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableName,
+        effects: &Effects,
+    ) -> Result<(Differences, u64), Error> {
+        let deleted = match effects.deletes {
+            0 => 0,
+            _ => execute(transaction, table, &self.delete).await?,
+        };
+        failpoint::reach("changes: deleted");
+        // To update a row is much cheaper than to insert it and find it there, and nearly all are there.
+        let updated = match &self.update {
+            Some(update) if effects.upserts > 0 => execute(transaction, table, update).await?,
+            _ => 0,
+        };
+        failpoint::reach("changes: updated");
+        let appeared = match effects.upserts.saturating_sub(updated) {
+            0 => 0,
+            // Equal to what is there, or not there.
+            _ => execute(transaction, table, &self.put).await?,
+        };
+        failpoint::reach("changes: put");
+        let inserted = match effects.inserts {
+            0 => 0,
+            _ => execute(transaction, table, &self.insert).await?,
+        };
+        failpoint::reach("changes: inserted");
+        let not_new = effects.inserts.saturating_sub(inserted);
+        let (counts, inserted) = (Counts::default(), inserted + appeared);
+        Ok((Differences { counts, inserted, updated, deleted }, not_new))
+    }
+}
+
+/// Rows that are equal are left alone.
+fn update_statement(target: &Target, layout: &Layout) -> Option<String> {
+    let (name, net, payload) = (&target.name, &target.net, layout.payload());
+    (!payload.is_empty()).then(|| {
+        format!(
+            "update {name} t set {} from {net} s where {} and s._change_type = {} \
+             and ({}) is distinct from ({})",
+            assignments(&payload),
+            layout.key_match(),
+            Effect::Upsert as i16,
+            compared_list(payload.iter().copied(), "t."),
+            compared_list(payload.iter().copied(), "s.")
+        )
+    })
+}
