@@ -1,6 +1,6 @@
 //! `/api/2.0/apps`, and runs of apps under `/api/2.0/lakeport/apps`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lakeport_api::app::{
@@ -14,6 +14,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::{Paging, Query};
 
 pub(crate) fn routes() -> Router<App> {

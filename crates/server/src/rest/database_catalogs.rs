@@ -1,6 +1,6 @@
 //! `/api/2.0/database/catalogs`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lakeport_api::{DatabaseCatalog, DatabaseCatalogList, ErrorCode};
@@ -11,6 +11,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::{Paging, Query};
 
 pub(crate) fn routes() -> Router<App> {

@@ -1,7 +1,7 @@
 //! `/api/2.0/accounts/{account}/…/federationPolicies`: policies of service principals and of the whole
 //! installation, which is one account.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use lakeport_api::ErrorCode;
@@ -14,6 +14,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::Query;
 
 const OF_ALL: &str = "/api/2.0/accounts/{account}/federationPolicies";

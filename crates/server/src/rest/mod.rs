@@ -15,6 +15,7 @@ mod federation_policies;
 mod instances;
 mod login_links;
 mod metrics;
+mod path;
 mod permissions;
 mod pipelines;
 mod query;

@@ -1,6 +1,6 @@
 //! `/api/2.0/permissions/database-instances`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use lakeport_api::permission::{AccessControlChange, ObjectPermissions, PermissionLevels};
@@ -10,6 +10,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()

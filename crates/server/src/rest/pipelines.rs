@@ -1,7 +1,7 @@
 //! `/api/2.0/pipelines`, for the pipelines of synced tables, and what they have beyond it below
 //! `/api/2.0/lakeport/pipelines`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lakeport_api::pipeline::{
@@ -17,6 +17,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::{MaxResults, Query};
 
 pub(crate) fn routes() -> Router<App> {

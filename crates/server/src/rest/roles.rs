@@ -1,6 +1,6 @@
 //! `/api/2.0/database/instances/{name}/roles`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use lakeport_api::{DatabaseInstanceRole, DatabaseInstanceRoleList};
@@ -12,6 +12,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::{Paging, Query};
 
 pub(crate) fn routes() -> Router<App> {

@@ -1,6 +1,6 @@
 //! `/api/2.0/accounts/servicePrincipals/{id}/credentials/secrets`: what service principals log in with.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{delete as delete_, get};
 use axum::{Json, Router};
 use jiff::Timestamp;
@@ -13,6 +13,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 
 const SECRETS: &str = "/api/2.0/accounts/servicePrincipals/{id}/credentials/secrets";
 

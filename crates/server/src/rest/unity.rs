@@ -1,6 +1,6 @@
 //! `/api/2.1/unity-catalog`: catalogs, schemas and tables.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use lakeport_api::unity::{
@@ -14,6 +14,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::{MaxResults, Query};
 
 pub(crate) fn routes() -> Router<App> {

@@ -1,6 +1,6 @@
 //! `/api/2.1/unity-catalog/permissions`, `/effective-permissions` and `/temporary-table-credentials`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lakeport_api::unity_grants::{
@@ -13,6 +13,7 @@ use super::App;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::path::Path;
 use super::query::Query;
 
 const BASE: &str = "/api/2.1/unity-catalog";

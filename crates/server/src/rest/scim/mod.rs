@@ -5,7 +5,7 @@ mod filter;
 mod patch;
 mod resource;
 
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use super::App;
 use super::auth::Caller;
+use super::path::Path;
 use super::query::Query;
 use error::ScimError;
 
