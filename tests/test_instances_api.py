@@ -1,5 +1,6 @@
 """Database instances on the wire: what goes in, what comes back, and who may ask."""
 
+import pytest
 import requests
 
 from kit.api import CREDENTIALS, INSTANCES, Api, Refusal
@@ -145,6 +146,22 @@ def test_every_route_wants_a_token(server: Server, instance: dict) -> None:
 def test_the_scheme_of_the_authorization_header_has_no_case(server: Server) -> None:
     headers = {"Authorization": f"bearer {server.token}"}
     assert requests.get(server.http + INSTANCES, headers=headers, timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{INSTANCES}/%ff",
+        f"{INSTANCES}/a/roles/%C3%28",
+        "/api/2.0/permissions/database-instances/%ff",
+        "/api/2.1/unity-catalog/tables/a.b.%ff",
+        "/api/2.0/pipelines/%ff",
+        "/api/2.0/apps/%ff",
+    ],
+)
+def test_a_path_that_is_no_text_has_the_error_form(api: Api, path: str) -> None:
+    refusal = api.refused(400, "GET", path)
+    assert refusal.code == "INVALID_PARAMETER_VALUE" and "UTF-8" in refusal.message
 
 
 def test_unknown_route_has_the_error_form(api: Api) -> None:

@@ -264,6 +264,20 @@ def test_what_came_of_a_policy_ends_with_it(
     federation.refused(issuer.token(), job)
 
 
+def test_what_came_of_a_policy_ends_when_it_means_somebody_else(
+    federation: Federation, issuer: Issuer, job: Machine
+) -> None:
+    policy = federation.allow(job, issuer)
+    path = f"{federation.path(job)}/{policy['policy_id']}"
+    own = federation.granted(issuer.token(), job)
+    federation.api.ok("PATCH", path, {"description": "nightly"}, update_mask="description")
+    assert own.send("GET", f"{SCIM}/Me").status_code == 200
+    oidc = policy["oidc_policy"] | {"subject": "another job"}
+    federation.api.ok("PATCH", path, {"oidc_policy": oidc}, update_mask="oidc_policy")
+    assert own.send("GET", f"{SCIM}/Me").status_code == 401
+    federation.refused(issuer.token(), job)
+
+
 def test_every_usual_algorithm_is_understood(
     federation: Federation, issuer: Issuer, job: Machine
 ) -> None:

@@ -91,6 +91,7 @@ impl Control {
             let spec = changed(before.spec.clone(), request, mask)?;
             let spec = self.checked_spec(owner.is_some(), spec)?;
             if let Some(after) = self.store.update_federation_policy(&before, &spec).await? {
+                self.rights_changed().await;
                 return Ok(after);
             }
         }
@@ -106,8 +107,11 @@ impl Control {
         policy_id: &str,
     ) -> Result<()> {
         let owner = self.policy_owner(caller, owner).await?;
-        let deleted = self.store.delete_federation_policy(owner, policy_id).await?;
-        if deleted { Ok(()) } else { Err(not_found(policy_id)) }
+        if !self.store.delete_federation_policy(owner, policy_id).await? {
+            return Err(not_found(policy_id));
+        }
+        self.rights_changed().await;
+        Ok(())
     }
 
     async fn policy_owner(

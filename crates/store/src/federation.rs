@@ -5,10 +5,11 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::principals::COLUMNS;
+use crate::tokens::REMEMBERED;
 use crate::{Principal, Result, Store};
 
 const POLICY: &str = "f.uid, f.policy_id, f.principal_id, f.issuer, f.audiences, f.subject, \
-                      f.subject_claim, f.description, f.created_at, f.updated_at";
+                      f.subject_claim, f.description, f.created_at, f.updated_at, f.origin";
 
 /// What can be chosen.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct FederationPolicy {
     pub spec: FederationSpec,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// What its tokens come of, and end with.
+    pub origin: Uuid,
 }
 
 impl Store {
@@ -89,16 +92,25 @@ impl Store {
         Ok(row.as_ref().map(policy))
     }
 
-    /// None if it is gone, or was changed since it was read.
+    /// None if it is gone, or was changed since it was read. Its tokens end, unless only the description is
+    /// another.
     pub async fn update_federation_policy(
         &self,
         read: &FederationPolicy,
         spec: &FederationSpec,
     ) -> Result<Option<FederationPolicy>> {
         let update = format!(
-            "update federation_policies f set issuer = $3, audiences = $4, subject = $5,
-                 subject_claim = $6, description = $7, updated_at = clock_timestamp()
-             where f.uid = $1 and f.updated_at = $2 returning {POLICY}"
+            "with f as (
+                 update federation_policies p set issuer = $3, audiences = $4, subject = $5,
+                     subject_claim = $6, description = $7, updated_at = clock_timestamp(),
+                     origin = case when (p.issuer, p.audiences, p.subject, p.subject_claim)
+                                        is distinct from ($3, $4, $5, $6)
+                                   then gen_random_uuid() else p.origin end
+                 where p.uid = $1 and p.updated_at = $2 returning p.*),
+             ended as (
+                 insert into revoked_tokens (id, expires_at)
+                 select $8::uuid::text, now() + {REMEMBERED} from f where f.origin <> $8)
+             select {POLICY} from f"
         );
         let row = self
             .connection()
@@ -113,6 +125,7 @@ impl Store {
                     &spec.subject,
                     &spec.subject_claim,
                     &spec.description,
+                    &read.origin,
                 ],
             )
             .await?;
@@ -129,8 +142,14 @@ impl Store {
             .connection()
             .await?
             .execute(
-                "delete from federation_policies
-                 where principal_id is not distinct from $1 and policy_id = $2",
+                &format!(
+                    "with ended as (
+                         delete from federation_policies
+                         where principal_id is not distinct from $1 and policy_id = $2
+                         returning origin)
+                     insert into revoked_tokens (id, expires_at)
+                     select origin::text, now() + {REMEMBERED} from ended"
+                ),
                 &[&principal, &policy_id],
             )
             .await?;
@@ -206,5 +225,6 @@ fn policy(row: &Row) -> FederationPolicy {
         },
         created_at: row.get(8),
         updated_at: row.get(9),
+        origin: row.get(10),
     }
 }

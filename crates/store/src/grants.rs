@@ -220,7 +220,7 @@ impl Store {
                             or exists (select from service_principal_secrets s
                                        where s.id = $3 and s.principal_id = p.id)
                             or exists (select from federation_policies f
-                                       where f.uid = $3
+                                       where f.origin = $3
                                          and coalesce(f.principal_id, p.id) = p.id))"
                 ),
                 &[&principal, &token, &origin],

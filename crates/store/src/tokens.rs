@@ -24,7 +24,7 @@ impl From<&Row> for TokenInfo {
 
 /// What came of a token or secret that was deleted ends with it, and so do sessions that may be open for
 /// as long as this.
-const REMEMBERED: &str = "interval '30 days'";
+pub(crate) const REMEMBERED: &str = "interval '30 days'";
 
 fn ending(delete: &str) -> String {
     format!(

@@ -78,7 +78,7 @@ impl OAuth {
         let owner = owner.ok_or_else(|| no_policy(trusted, &claims))?;
         let client = exchange.client_id.unwrap_or(NO_CLIENT);
         let (access_token, expires_in) =
-            failed(self.access.issue(&owner, client, &allowed, policy.uid))?;
+            failed(self.access.issue(&owner, client, &allowed, policy.origin))?;
         tracing::info!(
             issuer = trusted.issuer.name(),
             subject = name,
