@@ -21,14 +21,7 @@ def refusal_of(login: Login) -> asyncpg.PostgresError:
     """The error of a login that must be refused; asyncpg shows its SQLSTATE, libpq does not."""
 
     async def attempt() -> None:
-        connection = await asyncpg.connect(
-            host=login.host,
-            user=login.user,
-            password=login.password,
-            database=login.dbname,
-            ssl="require",
-            timeout=30,
-        )
+        connection = await login.connect_asyncpg()
         await connection.close()
 
     with pytest.raises(asyncpg.PostgresError) as refused:

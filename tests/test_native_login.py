@@ -145,19 +145,7 @@ def test_a_stranger_learns_nothing(api: Api, role: Login, owner: Login, instance
     ]
     assert len({refusal(login) for login in wrong}) == 1
     with pytest.raises(asyncpg.InvalidPasswordError):
-        asyncio.run(connect_asyncpg(wrong[0]))
-
-
-async def connect_asyncpg(login: Login) -> None:
-    """Other than libpq it says the SQLSTATE of a refused login."""
-    connection = await asyncpg.connect(
-        host=login.host,
-        user=login.user,
-        password=login.password,
-        database=login.dbname,
-        ssl="require",
-    )
-    await connection.close()
+        asyncio.run(wrong[0].connect_asyncpg())
 
 
 def test_a_password_is_good_for_its_instance_alone(api: Api, role: Login) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import psycopg
 
 from kit.api import Api
@@ -33,6 +34,17 @@ class Login:
             "autocommit": True,
         }
         return psycopg.connect(**(settings | options))
+
+    async def connect_asyncpg(self) -> "asyncpg.Connection[Any]":
+        """Other than libpq it says the SQLSTATE of a refused login."""
+        return await asyncpg.connect(
+            host=self.host,
+            user=self.user,
+            password=self.password,
+            database=self.dbname,
+            ssl="require",
+            timeout=30,
+        )
 
     def value(self, query: str) -> Any:
         """The one value of a query."""

@@ -33,7 +33,8 @@ impl Control {
         self.oauth_bearer(token).await
     }
 
-    /// What an access token is worth that is bound to `resource`. Whether it still holds, [`bearer`](Self::bearer) says of its twin.
+    /// What an access token is worth that is bound to `resource`. Whether it still holds,
+    /// [`bearer`](Self::bearer) says of its twin.
     pub async fn bound(
         &self,
         token: &str,

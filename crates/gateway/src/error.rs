@@ -24,10 +24,8 @@ const TOO_MANY_CONNECTIONS: &str = "53300";
 
 const TOKEN_HINT: &str = "The password is a database credential token. Get one with: \
     lakeport database generate-database-credential --json '{\"instance_names\": [\"NAME\"]}'";
-const PASSWORD_HINT: &str = "The password is a database credential token. Get one with: \
-    lakeport database generate-database-credential --json '{\"instance_names\": [\"NAME\"]}'. \
-    A password that PostgreSQL keeps needs enable_pg_native_login on the instance, which the \
-    connection names, and a role that is no identity's.";
+const NATIVE_HINT: &str = "A password that PostgreSQL keeps needs enable_pg_native_login on the \
+    instance, which the connection names, and a role that is no identity's.";
 const OPTION_HINT: &str =
     "Name one instance in the connection string: options='-c lakeport.instance=NAME'";
 const RECONNECT_HINT: &str = "Connect again, with a token that is still valid.";
@@ -223,7 +221,7 @@ impl Refusal {
 }
 
 fn credential_report(failure: &AuthFailure) -> Report {
-    let report = Report::new(INVALID_PASSWORD).hint(PASSWORD_HINT);
+    let report = Report::new(INVALID_PASSWORD).hint(format!("{TOKEN_HINT}. {NATIVE_HINT}"));
     match failure {
         AuthFailure::Expired { seconds_ago } => {
             report.detail(format!("The token expired {seconds_ago} seconds ago."))
