@@ -1,6 +1,5 @@
 """Who did what is written down, counted, and never with a secret."""
 
-import json
 import re
 import stat
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 import requests
 
 from kit.api import INSTANCES, Api
+from kit.audit import event, events
 from kit.browser import Browser
 from kit.identities import SCIM, machine, principal
 from kit.login import Login
@@ -24,29 +24,6 @@ from kit.tokens import parts
 from kit.waiting import eventually
 
 PASSWORD = "correct horse battery"
-
-
-def events(server: Server) -> list[dict[str, Any]]:
-    text = (server.data_dir / "audit.log").read_text()
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def event(server: Server, kind: str, **wanted: Any) -> dict[str, Any]:
-    """The one event of a kind with these values, when it is there."""
-
-    def found() -> list[dict[str, Any]]:
-        return [e for e in events(server) if e["event"] == kind and wanted.items() <= e.items()]
-
-    return eventually(found, f"{kind} with {wanted}")[-1]
-
-
-def access_token(api: Api, client_id: str, secret: str) -> str:
-    form = {"grant_type": "client_credentials", "scope": "all-apis"}
-    answer = requests.post(
-        f"{api.url}/oidc/v1/token", data=form, auth=(client_id, secret), timeout=30
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()["access_token"]
 
 
 def test_logins_and_ends_are_written_down(server: Server, login: Login, instance: dict) -> None:
@@ -88,7 +65,7 @@ def test_changes_by_api_are_written_down(server: Server, api: Api, name: str) ->
     before = len(events(server))
     api.ok("GET", INSTANCES)
     with machine(api) as job:
-        nobody = Api(api.url, access_token(api, job.client_id, job.secret))
+        nobody = Api(api.url, job.access_token(api.url))
         refused = nobody.send("GET", "/metrics")
         assert refused.status_code == 403
         entry = event(server, "request", request_id=refused.headers["x-request-id"])
@@ -97,6 +74,37 @@ def test_changes_by_api_are_written_down(server: Server, api: Api, name: str) ->
     assert event(server, "request", path=INSTANCES, status=401)["error_code"] == "UNAUTHENTICATED"
     reads = [e for e in events(server)[before:] if e.get("method") == "GET"]
     assert {e["status"] for e in reads} <= {401, 403}, "what only reads is not written down"
+
+
+def sign_in(flow: Flow, name: str, password: str) -> requests.Response:
+    browser = Browser()
+    page = browser.open(flow.authorize_url())
+    return browser.submit(page, "allow", username=name, password=password)
+
+
+def test_logins_for_tokens_are_written_down(server: Server, api: Api) -> None:
+    token, authorize = {"path": "/oidc/v1/token"}, {"path": "/oidc/v1/authorize"}
+    with machine(api) as job:
+        job.access_token(server.http)
+        event(server, "request", **token, subject=job.client_id, status=200)
+        with pytest.raises(AssertionError, match="invalid_client"):
+            replace(job, secret="wrong").access_token(server.http)
+        event(server, "request", **token, subject=job.client_id, status=401)
+    name = f"{unique('p')}@example.com"
+    with principal(api, "Users", userName=name, password=PASSWORD):
+        flow = Flow(server.http)
+        assert sign_in(flow, name, "wrong").status_code == 401
+        event(server, "request", **authorize, subject=name, status=401)
+        tokens = flow.tokens(name, PASSWORD)
+        event(server, "request", **authorize, subject=name, status=303)
+        event(server, "request", **token, subject=name, status=200)
+        form = {"client_id": "databricks-cli", "token": tokens["refresh_token"]}
+        requests.post(f"{server.http}/oidc/v1/revoke", data=form, timeout=30)
+        event(server, "request", path="/oidc/v1/revoke", subject=name, status=200)
+        # A name that nobody has may be a password in the wrong field.
+        answer = sign_in(flow, PASSWORD, name)
+        entry = event(server, "request", request_id=answer.headers["x-request-id"])
+        assert entry["status"] == 401 and "subject" not in entry and "query" not in entry
 
 
 def sample(text: str, name: str) -> float:
@@ -137,7 +145,7 @@ def test_metrics_count_what_happens(api: Api, login: Login, instance: dict) -> N
 def test_metrics_are_for_administrators(server: Server, api: Api) -> None:
     assert requests.get(f"{server.http}/metrics", timeout=30).status_code == 401
     with machine(api) as job:
-        token = access_token(api, job.client_id, job.secret)
+        token = job.access_token(api.url)
         assert Api(api.url, token).send("GET", "/metrics").status_code == 403
 
 
@@ -176,7 +184,7 @@ def use_every_secret(server: Server, name: str) -> dict[str, str]:
     secrets["personal token"] = personal
     with machine(admin, admin=True) as job:
         secrets["service principal's secret"] = job.secret
-        access = access_token(admin, job.client_id, job.secret)
+        access = job.access_token(admin.url)
         secrets["machine's access token"] = access
         Api(server.http, access).ok("GET", f"{SCIM}/Me")
         with suppress(psycopg.OperationalError):

@@ -192,18 +192,10 @@ def test_official_client(server: Server, instance: dict[str, Any], environment: 
 @pytest.mark.parametrize("admin", [True, False])
 def test_an_oauth_access_token_calls_as_its_owner(server: Server, api: Api, admin: bool) -> None:
     with machine(api, admin=admin) as agent:
-        mcp = HttpMcp(f"{server.http}/mcp", access_token(server, agent), era=STATELESS)
+        mcp = HttpMcp(f"{server.http}/mcp", agent.access_token(server.http), era=STATELESS)
         assert DATABASE in mcp.tools()
         seen = mcp.result(DATABASE, action="list")
         # What it may not do by the API, it may not do by a tool.
         rest = Api(server.http, mcp.token).send("GET", "/api/2.0/database/instances")
         assert (rest.status_code == 200) is (not seen.get("isError"))
         assert not admin or rest.status_code == 200
-
-
-def access_token(server: Server, agent: Machine) -> str:
-    form = {"grant_type": "client_credentials", "scope": "all-apis"}
-    answer = requests.post(
-        f"{server.http}/oidc/v1/token", data=form, auth=(agent.client_id, agent.secret), timeout=10
-    )
-    return answer.json()["access_token"]

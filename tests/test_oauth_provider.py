@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from kit.api import Api
+from kit.audit import event
 from kit.browser import Browser, query_of
 from kit.identities import SCIM, patch, principal
 from kit.names import unique
@@ -77,6 +78,7 @@ def test_a_person_logs_in_and_a_client_gets_tokens(server: Server, api: Api, flo
         asked = person.session.get(flow.authorize_url(), timeout=30)
         consent = person.log_in(link_on(asked), until=f"{server.http}/oidc/v1/authorize")
         assert f"You are signed in as {name}" in consent.text
+        event(server, "request", path="/oidc/provider/callback", subject=name, status=303)
         browser = Browser()
         browser.session = person.session
         answer = browser.submit(consent, "allow")

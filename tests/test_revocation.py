@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from kit.api import INSTANCES, Api
-from kit.identities import SCIM, patch, principal
+from kit.identities import SCIM, machine, patch, principal
 from kit.login import Login
 from kit.names import unique
 from kit.people import Person, add_role, grant, person, take_all
@@ -132,6 +132,46 @@ def test_a_revoked_access_token_ends_its_sessions_only(holder: Holder) -> None:
             by_access_token.connect()
         eventually(lambda: ended(session), "the session of the revoked token ends")
         assert not ended(other), "that of another token stays"
+
+
+def test_a_revoked_credential_ends_its_sessions_only(holder: Holder) -> None:
+    another = Login(holder.login().host, holder.person.name, own_credential(holder))
+    with holder.login().connect() as session, another.connect() as other:
+        answer = requests.post(
+            f"{holder.place.api.url}/oidc/v1/revoke",
+            data={"client_id": "databricks-cli", "token": holder.password},
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        with pytest.raises(psycopg.OperationalError):
+            holder.login().connect()
+        eventually(lambda: ended(session), "the session of the revoked credential ends")
+        assert not ended(other), "that of another credential stays"
+
+
+def own_credential(holder: Holder) -> str:
+    return holder.person.api.credential(holder.place.instance["name"])
+
+
+def test_a_deleted_secret_ends_the_sessions_that_came_of_it(strict: Place) -> None:
+    with machine(strict.api) as job:
+        grant(strict.api, strict.instance, service_principal_name=job.client_id)
+        add_role(strict.api, strict.instance, job.client_id, "SERVICE_PRINCIPAL")
+        token = job.access_token(strict.api.url)
+        of_secret = Login(strict.instance["read_write_dns"], job.client_id, token)
+        asked = Api(strict.api.url, token).credential(strict.instance["name"])
+        of_token = Login(strict.instance["read_write_dns"], job.client_id, asked)
+        bystander = Login.to(strict.api, strict.instance).connect()
+        with of_secret.connect() as by_token, of_token.connect() as by_credential:
+            secrets = f"/api/2.0/accounts/servicePrincipals/{job.id}/credentials/secrets"
+            strict.api.ok("DELETE", f"{secrets}/{job.secret_id}")
+            for login, session in ((of_secret, by_token), (of_token, by_credential)):
+                with pytest.raises(psycopg.OperationalError):
+                    login.connect()
+                eventually(lambda session=session: ended(session), "the session ends")
+        assert not ended(bystander), "others stay"
+        bystander.close()
+        strict.api.ok("DELETE", f"{INSTANCES}/{strict.instance['name']}/roles/{job.client_id}")
 
 
 def test_leaving_a_group_ends_its_sessions(strict: Place) -> None:

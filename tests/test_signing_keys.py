@@ -21,16 +21,6 @@ def key_id(token: str) -> str:
     return parts(token)[0]["kid"]
 
 
-def access_token(server: Server, client_id: str, secret: str) -> str:
-    answer = requests.post(
-        f"{server.http}/oidc/v1/token",
-        data={"grant_type": "client_credentials"},
-        auth=(client_id, secret),
-        timeout=30,
-    )
-    return answer.json()["access_token"]
-
-
 def rotate(server: Server) -> str:
     run = subprocess.run(
         [binary(), "keys", "rotate", "--output", "json"],
@@ -51,13 +41,13 @@ def test_old_tokens_outlive_a_rotation_and_new_ones_have_the_new_key(own_server:
         first = key_ids(own_server)
         assert len(first) == 1
         old_credential = Login.to(api, instance)
-        old_token = access_token(own_server, job.client_id, job.secret)
+        old_token = job.access_token(own_server.http)
         assert key_id(old_credential.password) == key_id(old_token) == first[0]
 
         new = rotate(own_server)
         assert key_ids(own_server) == [new, *first]
         new_credential = Login.to(api, instance)
-        new_token = access_token(own_server, job.client_id, job.secret)
+        new_token = job.access_token(own_server.http)
         assert key_id(new_credential.password) == key_id(new_token) == new
 
         for _ in range(2):

@@ -1,23 +1,11 @@
 """Personal access tokens and the secrets of service principals."""
 
-import requests
 from databricks.sdk import WorkspaceClient
 
 from kit.api import Api
 from kit.identities import SCIM, machine
 from kit.server import Server
 from kit.waiting import eventually
-
-
-def access_token(api: Api, client_id: str, secret: str) -> str:
-    answer = requests.post(
-        f"{api.url}/oidc/v1/token",
-        data={"grant_type": "client_credentials", "scope": "all-apis"},
-        auth=(client_id, secret),
-        timeout=30,
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()["access_token"]
 
 
 def test_life_of_a_personal_token(server: Server, workspace: WorkspaceClient) -> None:
@@ -55,7 +43,7 @@ def test_secret_is_shown_once_and_ends_its_tokens(
     api: Api, workspace: WorkspaceClient
 ) -> None:
     with machine(api) as job:
-        token = access_token(api, job.client_id, job.secret)
+        token = job.access_token(api.url)
         own = Api(api.url, token)
         assert own.user_name() == job.client_id
         secrets = list(workspace.service_principal_secrets_proxy.list(job.id))
@@ -70,7 +58,7 @@ def test_secret_is_shown_once_and_ends_its_tokens(
 
 def test_who_is_no_administrator_sees_itself_alone(api: Api) -> None:
     with machine(api) as job:
-        own = Api(api.url, access_token(api, job.client_id, job.secret))
+        own = Api(api.url, job.access_token(api.url))
         assert [sp["id"] for sp in own.ok("GET", f"{SCIM}/ServicePrincipals")["Resources"]] == [
             job.id
         ]
@@ -98,7 +86,7 @@ def test_who_is_no_administrator_sees_itself_alone(api: Api) -> None:
 
 def test_a_deleted_service_principal_is_out_at_once(api: Api) -> None:
     with machine(api) as job:
-        own = Api(api.url, access_token(api, job.client_id, job.secret))
+        own = Api(api.url, job.access_token(api.url))
         assert own.send("GET", f"{SCIM}/Me").status_code == 200
         api.send("DELETE", f"{SCIM}/ServicePrincipals/{job.id}")
         assert own.send("GET", f"{SCIM}/Me").status_code == 401

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import requests
+
 from kit.api import Api
 from kit.names import unique
 
@@ -62,6 +64,17 @@ class Machine:
     client_id: str
     secret: str
     secret_id: str
+
+    def access_token(self, url: str) -> str:
+        """By client credentials, from the server at `url`."""
+        answer = requests.post(
+            f"{url}/oidc/v1/token",
+            data={"grant_type": "client_credentials", "scope": "all-apis"},
+            auth=(self.client_id, self.secret),
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["access_token"]
 
 
 @contextmanager

@@ -3,18 +3,10 @@
 //! Only answers to wrong passwords are held back. It never looks at who a client says it is, and
 //! a right password is never delayed, so nobody can lock out somebody else.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::Limits;
 use crate::admission::Source;
-use crate::sessions::locked;
-
-const MINUTE: Duration = Duration::from_secs(60);
-/// Entries remembered at most before the old ones are swept out.
-const SWEEP_AT: usize = 4_096;
+use crate::{Limits, Windows};
 
 pub(crate) struct Failures {
     delay: Duration,
@@ -39,41 +31,10 @@ impl Failures {
             return Duration::ZERO;
         }
         let too_many = [
-            self.by_source.too_many(source, now),
-            self.by_instance.too_many(instance.map(str::to_owned), now),
+            self.by_source.count(source, now).is_some(),
+            self.by_instance.count(instance.map(str::to_owned), now).is_some(),
         ];
         if too_many.contains(&true) { self.delay } else { Duration::ZERO }
-    }
-}
-
-/// Failures within a minute, by some key.
-struct Windows<K> {
-    free: u32,
-    by_key: Mutex<HashMap<K, Window>>,
-}
-
-struct Window {
-    since: Instant,
-    failures: u32,
-}
-
-impl<K: Eq + Hash> Windows<K> {
-    fn new(free: u32) -> Self {
-        Self { free, by_key: Mutex::default() }
-    }
-
-    /// Counts one more.
-    fn too_many(&self, key: K, now: Instant) -> bool {
-        let mut by_key = locked(&self.by_key);
-        if by_key.len() >= SWEEP_AT {
-            by_key.retain(|_, window| now.duration_since(window.since) < MINUTE);
-        }
-        let window = by_key.entry(key).or_insert(Window { since: now, failures: 0 });
-        if now.duration_since(window.since) >= MINUTE {
-            *window = Window { since: now, failures: 0 };
-        }
-        window.failures = window.failures.saturating_add(1);
-        window.failures > self.free
     }
 }
 
@@ -82,6 +43,8 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
 
     fn source(n: u8) -> Source {
         IpAddr::from([192, 0, n, 1]).into()

@@ -30,6 +30,7 @@ mod startup;
 mod threads;
 mod tls;
 mod upstream;
+mod windows;
 
 pub use admission::{Admission, Place, Room, Source};
 pub use limits::Limits;
@@ -40,6 +41,7 @@ pub use route::{
 };
 pub use sessions::{Moved, Opened};
 pub use tls::tls_config;
+pub use windows::Windows;
 
 use std::collections::HashMap;
 use std::io;

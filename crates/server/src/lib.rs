@@ -159,6 +159,7 @@ async fn assemble(
         control: Arc::clone(&running.control),
         gateway: Arc::clone(&running.gateway),
         witness: parts.witness,
+        guesses: Arc::default(),
         workspace_id: parts.workspace_id,
         account_id: parts.account_id,
         open_metrics: config.open_metrics,

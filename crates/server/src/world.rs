@@ -68,6 +68,7 @@ impl World {
             control: Arc::clone(&control),
             gateway: parts.gateway,
             witness: parts.witness,
+            guesses: Arc::default(),
             workspace_id: parts.workspace_id,
             account_id: parts.account_id,
             open_metrics: false,

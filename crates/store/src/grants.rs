@@ -153,21 +153,25 @@ impl Store {
         Ok(outcome)
     }
 
+    /// Returns the name of the user whose grant it was, unless it had ended already.
     pub async fn revoke_grant_of_refresh_token(
         &self,
         client_id: &str,
         digest: &[u8],
-    ) -> Result<()> {
-        self.connection()
+    ) -> Result<Option<String>> {
+        let row = self
+            .connection()
             .await?
-            .execute(
-                "update oauth_grants g set revoked_at = now() from refresh_tokens t
+            .query_opt(
+                "update oauth_grants g set revoked_at = now()
+                 from refresh_tokens t, principals p
                  where t.digest = $1 and g.id = t.grant_id and g.client_id = $2
-                   and g.revoked_at is null",
+                   and g.revoked_at is null and p.id = g.principal_id
+                 returning p.user_name",
                 &[&digest, &client_id],
             )
             .await?;
-        Ok(())
+        Ok(row.map(|row| row.get(0)))
     }
 
     /// Ends one access token before its time.

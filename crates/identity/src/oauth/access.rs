@@ -19,7 +19,7 @@ use crate::{CredentialError, Result, SigningKeys};
 pub(super) struct AccessClaims {
     iss: String,
     aud: String,
-    sub: String,
+    pub(super) sub: String,
     iat: u64,
     pub(super) exp: u64,
     pub(super) jti: String,

@@ -5,9 +5,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use lakeport_store::{Grant, Once};
+use lakeport_store::{Grant, Once, Principal};
 
 use super::{Allowed, Client, Code, Error, OAuth, REFRESH_LIFETIME, Resource, failed, has_offline};
+use crate::Credentials;
 use crate::opaque::{OpaqueToken, digest_of};
 
 /// By exactly this text the official Go SDK, and the CLI on it, knows to ask its user for a new login.
@@ -15,6 +16,7 @@ const INVALID_REFRESH_TOKEN: &str = "Refresh token is invalid";
 
 /// What a client gets. Not `Debug`: it holds secrets.
 pub struct Tokens {
+    pub owner: Principal,
     pub access_token: String,
     pub refresh_token: Option<OpaqueToken>,
     pub expires_in: u64,
@@ -37,7 +39,8 @@ impl OAuth {
         let allowed = Allowed::check(scope, resource)?;
         let issued = self.access.issue(principal, client.id(), &allowed, *secret);
         let (access_token, expires_in) = failed(issued)?;
-        Ok(Tokens { access_token, refresh_token: None, expires_in, scope: allowed.scope })
+        let owner = principal.clone();
+        Ok(Tokens { owner, access_token, refresh_token: None, expires_in, scope: allowed.scope })
     }
 
     pub async fn redeem_code(
@@ -122,23 +125,41 @@ impl OAuth {
             .ok_or_else(|| invalid_grant("the user has been deactivated or deleted"))?;
         let issued = self.access.issue(&owner, &grant.client_id, allowed, grant.id);
         let (access_token, expires_in) = failed(issued)?;
-        Ok(Tokens { access_token, refresh_token, expires_in, scope: grant.scope.clone() })
+        let scope = grant.scope.clone();
+        Ok(Tokens { owner, access_token, refresh_token, expires_in, scope })
     }
 
-    /// Ends a token of this client (RFC 7009), for the API or for `tools`. What is not a token of it needs
-    /// no ending.
-    pub async fn revoke(&self, client: &Client, token: &str, tools: &str) -> Result<(), Error> {
-        let claims = self.access.verify(token).or_else(|_| self.access.verify_for(token, tools));
-        if let Ok(claims) = claims {
-            if claims.client_id == client.id() {
-                let expires = i64::try_from(claims.exp).ok();
-                let expires = expires.and_then(|s| Timestamp::from_second(s).ok());
-                let expires = expires.unwrap_or(Timestamp::MAX);
-                self.store.revoke_token(&claims.jti, expires).await?;
-            }
-            return Ok(());
+    /// Ends a token of this client (RFC 7009), for the API, for `tools` or, whoever asks, a database
+    /// credential: that is no client's, but its holder's. What is none of these needs no ending.
+    /// Returns the name of the owner of what was ended.
+    pub async fn revoke(
+        &self,
+        client: &Client,
+        token: &str,
+        tools: &str,
+        credentials: &Credentials,
+    ) -> Result<Option<String>, Error> {
+        if let Ok(claims) = credentials.verify(token) {
+            self.end_token(&claims.jti, claims.exp).await?;
+            return Ok(Some(claims.sub));
         }
-        Ok(self.store.revoke_grant_of_refresh_token(client.id(), &digest_of(token)).await?)
+        let claims = self.access.verify(token).or_else(|_| self.access.verify_for(token, tools));
+        match claims {
+            Ok(claims) if claims.client_id == client.id() => {
+                self.end_token(&claims.jti, claims.exp).await?;
+                Ok(Some(claims.sub))
+            }
+            Ok(_) => Ok(None),
+            Err(_) => {
+                let digest = digest_of(token);
+                Ok(self.store.revoke_grant_of_refresh_token(client.id(), &digest).await?)
+            }
+        }
+    }
+
+    async fn end_token(&self, id: &str, expires: u64) -> Result<(), Error> {
+        let expires = i64::try_from(expires).ok().and_then(|s| Timestamp::from_second(s).ok());
+        Ok(self.store.revoke_token(id, expires.unwrap_or(Timestamp::MAX)).await?)
     }
 }
 

@@ -86,7 +86,8 @@ impl OAuth {
             principal = owner.user_name,
             "an outside token was exchanged"
         );
-        Ok(Tokens { access_token, refresh_token: None, expires_in, scope: allowed.scope })
+        let scope = allowed.scope;
+        Ok(Tokens { owner, access_token, refresh_token: None, expires_in, scope })
     }
 
     /// The first policy that the token meets, and the subject by which it does.

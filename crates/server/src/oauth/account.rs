@@ -14,7 +14,7 @@ use super::authorize::{failed, refused};
 use super::browser::Browser;
 use super::form::{Form, Posted, invalid};
 use super::page::Page;
-use super::{provider, send_to};
+use super::{about, provider, send_to};
 use crate::rest::App;
 use crate::rest::discovery::Scheme;
 
@@ -69,7 +69,7 @@ async fn redeem(
     };
     let mut response = send_to("/oidc/account");
     browser.sign_in(control, &user, &mut response).await?;
-    Ok(response)
+    Ok(about(response, &user))
 }
 
 pub(super) async fn show(
@@ -113,7 +113,7 @@ async fn set_password(
             return Ok(failed_page());
         }
     };
-    Ok(account(control, browser, &user, Some(&said), status))
+    Ok(about(account(control, browser, &user, Some(&said), status), &user))
 }
 
 pub(super) async fn sign_out(
@@ -132,9 +132,10 @@ async fn leave(
     form: Result<Form, Error>,
 ) -> Result<Response, Error> {
     our_form(control, browser, form)?;
+    let user = browser.user(control).await?;
     let mut response = Page::new("You are signed out").response(StatusCode::OK);
     browser.sign_out(control, &mut response).await?;
-    Ok(response)
+    Ok(about(response, user.as_ref()))
 }
 
 fn our_form(

@@ -1,9 +1,12 @@
 //! The authorization endpoint: a browser comes with a client's request, a person signs in and decides,
 //! and the browser takes the answer back to the client.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use lakeport_api::scim::Password;
 use lakeport_control::Control;
@@ -13,10 +16,14 @@ use lakeport_store::Principal;
 use super::browser::Browser;
 use super::form::{Form, Posted};
 use super::page::Page;
-use super::{provider, send_to};
+use super::{about, about_claimed, provider, send_to};
+use crate::http::Peer;
 use crate::mcp::{Access, resource, scope_access};
 use crate::rest::App;
 use crate::rest::discovery::Scheme;
+
+const TOO_MANY: &str =
+    "Too many wrong passwords have come from your network. Wait a minute, then try again.";
 
 /// A request that may be answered, and its query, which the form carries on.
 struct Asked {
@@ -44,6 +51,7 @@ pub(super) async fn ask(
 pub(super) async fn decide(
     State(app): State<App>,
     Extension(scheme): Extension<Scheme>,
+    Extension(peer): Extension<Peer>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Posted(form): Posted,
@@ -53,7 +61,7 @@ pub(super) async fn decide(
         Err(response) => return *response,
     };
     let browser = Browser::of(scheme, &headers);
-    match decided(&app.control, &browser, &asked, form).await {
+    match decided(&app, peer, &browser, &asked, form).await {
         Ok(response) => response,
         Err(error @ Error::Refused { .. }) => refused(&error),
         Err(error) => failed(&error),
@@ -87,11 +95,13 @@ fn check(query: Option<String>, tools: &str) -> Result<Asked, Box<Response>> {
 }
 
 async fn decided(
-    control: &Control,
+    app: &App,
+    peer: Peer,
     browser: &Browser,
     asked: &Asked,
     form: Result<Form, Error>,
 ) -> Result<Response, Error> {
+    let control = &app.control;
     let form = form?;
     let signed_in = browser.user(control).await?;
     if !browser.is_our_form(control, &form) {
@@ -103,23 +113,39 @@ async fn decided(
         Some("switch") => {
             let mut response = show(control, browser, asked, None, None);
             browser.sign_out(control, &mut response).await?;
-            return Ok(response);
+            return Ok(about(response, signed_in.as_ref()));
         }
         _ => {
             let denied = Error::refused(Code::AccessDenied, "The user has refused.");
-            return Ok(send_to(&asked.request.redirect.with_error(&denied)));
+            let response = send_to(&asked.request.redirect.with_error(&denied));
+            return Ok(about(response, signed_in.as_ref()));
         }
     }
     if let Some(user) = signed_in {
         return grant(control, asked, &user).await;
     }
+    let guess = match app.guesses.begin(peer.0.ip().into()) {
+        Ok(guess) => guess,
+        Err(wait) => {
+            return Ok(too_many(show(control, browser, asked, None, Some(TOO_MANY)), wait));
+        }
+    };
     let Some(user) = by_password(control, &form).await? else {
         let problem = "That name and password do not belong together.";
-        return Ok(show(control, browser, asked, None, Some(problem)));
+        let refused = show(control, browser, asked, None, Some(problem));
+        return Ok(about_claimed(control, refused, form.get("username")).await);
     };
+    guess.was_right();
     let mut response = grant(control, asked, &user).await?;
     browser.sign_in(control, &user, &mut response).await?;
     Ok(response)
+}
+
+/// RFC 6585, 4.
+fn too_many(mut page: Response, wait: Duration) -> Response {
+    *page.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+    page
 }
 
 async fn by_password(control: &Control, form: &Form) -> Result<Option<Principal>, Error> {
@@ -134,7 +160,7 @@ async fn by_password(control: &Control, form: &Form) -> Result<Option<Principal>
 async fn grant(control: &Control, asked: &Asked, user: &Principal) -> Result<Response, Error> {
     let code = control.oauth.authorize(&asked.request, user).await?;
     tracing::info!(user = user.user_name, scope = asked.request.scope(), "a client was allowed in");
-    Ok(send_to(&asked.request.redirect.with_code(&code)))
+    Ok(about(send_to(&asked.request.redirect.with_code(&code)), user))
 }
 
 fn show(

@@ -6,6 +6,7 @@ mod account;
 mod authorize;
 mod browser;
 mod form;
+mod guesses;
 mod page;
 mod provider;
 mod token;
@@ -15,10 +16,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
+use lakeport_control::Control;
 use lakeport_identity::oauth::TOKEN_EXCHANGE;
+use lakeport_store::Principal;
 use serde_json::{Value, json};
 
+pub(crate) use guesses::Guesses;
+pub(crate) use provider::CALLBACK;
+
 use crate::rest::App;
+use crate::rest::auth::Caller;
 use crate::rest::discovery::{Scheme, base_url};
 
 pub(crate) fn routes() -> Router<App> {
@@ -57,6 +64,28 @@ pub(crate) async fn metadata(
         "token_endpoint_auth_methods_supported":
             ["client_secret_basic", "client_secret_post", "none"],
     }))
+}
+
+/// Says for the audit log whom an answer is about.
+fn about<'a>(mut response: Response, who: impl Into<Option<&'a Principal>>) -> Response {
+    if let Some(who) = who.into() {
+        response.extensions_mut().insert(Caller(who.clone()));
+    }
+    response
+}
+
+/// The same for a name that was only claimed, where somebody has it. What nobody is called is kept out of
+/// the log: it may be a password in the wrong field.
+async fn about_claimed(control: &Control, response: Response, name: Option<&str>) -> Response {
+    let Some(name) = name else { return response };
+    match control.store.principal(name).await {
+        Ok(Some(who)) => about(response, &who),
+        Ok(None) => response,
+        Err(error) => {
+            tracing::error!(%error, "a name for the audit log could not be looked up");
+            response
+        }
+    }
 }
 
 fn send_to(url: &str) -> Response {

@@ -17,12 +17,12 @@ use super::account::{answer, failed_page};
 use super::browser::Browser;
 use super::form::{Form, invalid};
 use super::page::Page;
-use super::send_to;
+use super::{about, send_to};
 use crate::rest::App;
 use crate::rest::discovery::{Scheme, base_url};
 
 pub(super) const START: &str = "/oidc/provider";
-pub(super) const CALLBACK: &str = "/oidc/provider/callback";
+pub(crate) const CALLBACK: &str = "/oidc/provider/callback";
 
 const SEAL: &str = "login at the provider";
 /// With the rest of the cookie, below what browsers keep.
@@ -125,7 +125,7 @@ async fn arrive(control: &Control, browser: &Browser, query: &str) -> Result<Res
     };
     let mut response = send_to(&pending.then);
     browser.sign_in(control, &user, &mut response).await?;
-    Ok(response)
+    Ok(about(response, &user))
 }
 
 /// As it stands in a URL, and so may stand in a header.

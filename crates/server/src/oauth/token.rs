@@ -7,12 +7,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lakeport_control::Control;
 use lakeport_identity::oauth::{
     Client, Code, Error, Exchange, OAuth, Resource, TOKEN_EXCHANGE, Tokens,
 };
 use serde_json::{Value, json};
 
 use super::form::{Form, Posted, invalid};
+use super::{about, about_claimed};
 use crate::mcp::resource;
 use crate::rest::App;
 use crate::rest::discovery::Scheme;
@@ -23,9 +25,17 @@ pub(super) async fn token(
     headers: HeaderMap,
     Posted(form): Posted,
 ) -> Response {
-    match exchange(&app.control.oauth, &headers, &resource(scheme, &headers), form).await {
-        Ok(tokens) => answer(StatusCode::OK, &wire(&tokens)),
-        Err(error) => refusal(&error),
+    let control = &app.control;
+    let form = match form {
+        Ok(form) => form,
+        Err(error) => return refusal(&error),
+    };
+    match exchange(&control.oauth, &headers, &resource(scheme, &headers), &form).await {
+        Ok(tokens) => about(answer(StatusCode::OK, &wire(&tokens)), &tokens.owner),
+        Err(error) => {
+            let claimed = claimed_client(&headers, &form);
+            about_claimed(control, refusal(&error), claimed.as_deref()).await
+        }
     }
 }
 
@@ -33,16 +43,15 @@ async fn exchange(
     oauth: &OAuth,
     headers: &HeaderMap,
     tools: &str,
-    form: Result<Form, Error>,
+    form: &Form,
 ) -> Result<Tokens, Error> {
-    let form = form?;
     let grant_type = form.required("grant_type")?;
-    refuse_narrowing(&form)?;
+    refuse_narrowing(form)?;
     let resource = Resource { asked: form.get("resource"), tools };
     if grant_type == TOKEN_EXCHANGE {
-        return exchange_token(oauth, headers, &form, resource).await;
+        return exchange_token(oauth, headers, form, resource).await;
     }
-    let client = authenticate(oauth, headers, &form).await?;
+    let client = authenticate(oauth, headers, form).await?;
     match grant_type {
         "client_credentials" => oauth.client_credentials(&client, form.get("scope"), &resource),
         "authorization_code" => {
@@ -125,6 +134,12 @@ async fn authenticate(oauth: &OAuth, headers: &HeaderMap, form: &Form) -> Result
     }
 }
 
+/// The id that a client goes by, whoever it is.
+fn claimed_client(headers: &HeaderMap, form: &Form) -> Option<String> {
+    let in_header = headers.get(AUTHORIZATION).and_then(basic).map(|(id, _)| id);
+    in_header.or_else(|| form.get("client_id").map(str::to_owned))
+}
+
 /// RFC 6749 has both parts form-encoded; ids and secrets of this server have nothing to encode.
 fn basic(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, value) = header.to_str().ok()?.split_once(' ')?;
@@ -155,25 +170,31 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     Posted(form): Posted,
 ) -> Response {
-    let ended = end(&app.control.oauth, &headers, &resource(scheme, &headers), form).await;
-    if ended.is_ok() {
-        app.control.rights_changed().await;
-    }
-    match ended {
-        Ok(()) => answer(StatusCode::OK, &json!({})),
-        Err(error) => refusal(&error),
+    let control = &app.control;
+    let form = match form {
+        Ok(form) => form,
+        Err(error) => return refusal(&error),
+    };
+    match end(control, &headers, &resource(scheme, &headers), &form).await {
+        Ok(owner) => {
+            control.rights_changed().await;
+            about_claimed(control, answer(StatusCode::OK, &json!({})), owner.as_deref()).await
+        }
+        Err(error) => {
+            let claimed = claimed_client(&headers, &form);
+            about_claimed(control, refusal(&error), claimed.as_deref()).await
+        }
     }
 }
 
 async fn end(
-    oauth: &OAuth,
+    control: &Control,
     headers: &HeaderMap,
     tools: &str,
-    form: Result<Form, Error>,
-) -> Result<(), Error> {
-    let form = form?;
-    let client = authenticate(oauth, headers, &form).await?;
-    oauth.revoke(&client, form.required("token")?, tools).await
+    form: &Form,
+) -> Result<Option<String>, Error> {
+    let client = authenticate(&control.oauth, headers, form).await?;
+    control.oauth.revoke(&client, form.required("token")?, tools, &control.credentials).await
 }
 
 /// A GET puts secrets into logs.

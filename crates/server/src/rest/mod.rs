@@ -45,6 +45,7 @@ use crate::witness::Witness;
 use error::ApiError;
 
 use crate::mcp::Mcp;
+use crate::oauth::Guesses;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -52,6 +53,7 @@ pub(crate) struct App {
     pub(crate) control: Arc<Control>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) witness: Arc<Witness>,
+    pub(crate) guesses: Arc<Guesses>,
     pub(crate) workspace_id: String,
     pub(crate) account_id: String,
     /// Whether clients of this machine may read the metrics without a token.

@@ -15,6 +15,7 @@ use lakeport_api::ErrorCode;
 use super::auth::Caller;
 use super::{App, request_id};
 use crate::http::Peer;
+use crate::oauth::CALLBACK;
 use crate::witness::RequestLine;
 
 pub(crate) async fn leave(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -26,7 +27,7 @@ pub(crate) async fn leave(State(app): State<App>, request: Request, next: Next) 
     let (status, time) = (response.status(), begun.elapsed());
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     app.witness.count_request(method.as_str(), route, status.as_u16(), time);
-    if is_worth_a_line(&method, status) {
+    if is_worth_a_line(&method, route, status) {
         let caller = response.extensions().get::<Caller>();
         let error_code = response.extensions().get::<ErrorCode>().copied();
         app.witness.request(&RequestLine {
@@ -44,6 +45,9 @@ pub(crate) async fn leave(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-fn is_worth_a_line(method: &Method, status: StatusCode) -> bool {
-    !method.is_safe() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+fn is_worth_a_line(method: &Method, route: &str, status: StatusCode) -> bool {
+    // There a login comes back from the outside provider.
+    !method.is_safe()
+        || route == CALLBACK
+        || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }

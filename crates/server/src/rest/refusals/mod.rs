@@ -5,11 +5,14 @@ mod table;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use super::router;
+use crate::http;
 use crate::world::World;
 use table::Asks::{Admin, Hidden, Manage, Nothing, Token, Use};
 use table::ROUTES;
@@ -44,7 +47,7 @@ async fn serve(world: &World) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = router(world.app.clone(), &world.mcp, "http");
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(http::serve(listener, None, router, CancellationToken::new(), Duration::ZERO));
     address
 }
 
