@@ -1,6 +1,7 @@
 """READ_ONLY credentials: sessions that read the named tables, and nothing else of their owner's."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,13 @@ from databricks.sdk.service import database as db
 from psycopg import errors
 
 from kit.api import CATALOGS, CREDENTIALS, INSTANCES, Api
+from kit.bare_postgres import bare_postgres
 from kit.login import Login
 from kit.names import unique
 from kit.people import add_role, grant, person
+from kit.server import Server
 from kit.tokens import parts
+from kit.waiting import eventually
 
 
 @dataclass
@@ -33,7 +37,14 @@ def shop(request: pytest.FixtureRequest, api: Api) -> Iterator[Shop]:
     if request.param not in [str(version["major"]) for version in versions]:
         pytest.skip(f"PostgreSQL {request.param} is not here")
     name = unique("limited")
-    api.create_instance(name, pg_version=request.param)
+    shop = opened(api, name, pg_version=request.param)
+    yield shop
+    api.ok("DELETE", f"{CATALOGS}/{shop.catalog}")
+    api.delete_instance(name)
+
+
+def opened(api: Api, name: str, **spec: str) -> Shop:
+    api.create_instance(name, **spec)
     instance = api.wait_for_state(name, "AVAILABLE")
     body = {
         "name": unique("cat"),
@@ -46,9 +57,7 @@ def shop(request: pytest.FixtureRequest, api: Api) -> Iterator[Shop]:
         owner.execute("CREATE TABLE secrets AS SELECT 8 AS n")
         owner.execute("CREATE TABLE notices AS SELECT 9 AS n")
         owner.execute("GRANT SELECT ON notices TO PUBLIC")
-    yield Shop(instance, catalog)
-    api.ok("DELETE", f"{CATALOGS}/{catalog}")
-    api.delete_instance(name)
+    return Shop(instance, catalog)
 
 
 def login_by(api: Api, shop: Shop, *tables: str) -> Login:
@@ -94,6 +103,33 @@ def test_asking_again_uses_the_same_role_and_adds_nothing(api: Api, shop: Shop) 
     assert login_by(api, shop, "orders").value(who) != one
     roles = api.ok("GET", f"{INSTANCES}/{shop.instance['name']}/roles")["database_instance_roles"]
     assert [role["name"] for role in roles] == [api.user_name()], "they are the system's own"
+
+
+def test_its_role_goes_after_its_last_token_and_session() -> None:
+    roles = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'lb\\_reader\\_%'"
+    with bare_postgres() as metadata, ExitStack() as stack:
+        server = Server("--metadata-url", metadata)
+        stack.callback(server.close)
+        server.start()
+        api = Api(server.http, server.token)
+        shop = opened(api, unique("limited"))
+        owner = Login.to(api, shop.instance)
+        with login_by(api, shop, "orders").connect() as session:
+            assert session.execute("SELECT n FROM orders").fetchone() == (7,)
+            expire_readers(metadata)
+            # Other reconcilers come to their turn after this one.
+            api.create_instance("later")
+            api.wait_for_state("later", "AVAILABLE")
+            assert owner.value(roles) == 1, "it is in use"
+        eventually(lambda: owner.value(roles) == 0, "the role is gone")
+        with psycopg.connect(metadata) as connection:
+            assert connection.execute("SELECT count(*) FROM lakeport.reader_roles").fetchone() == (0,)
+        assert login_by(api, shop, "orders").value("SELECT n FROM orders") == 7, "made again"
+
+
+def expire_readers(metadata: str) -> None:
+    with psycopg.connect(metadata) as connection:
+        connection.execute("UPDATE lakeport.reader_roles SET expires_at = now() - interval '1 hour'")
 
 
 def test_through_the_sdk(api: Api, shop: Shop, workspace: WorkspaceClient) -> None:
