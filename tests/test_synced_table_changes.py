@@ -1,6 +1,7 @@
 """TRIGGERED and CONTINUOUS: the change data feed followed, through crashes, stops and gaps."""
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 from collections.abc import Callable
@@ -64,6 +65,44 @@ def test_triggered_applies_what_has_changed(synced, source: Source, login: Login
     # The key that moved went and came.
     assert "4 rows inserted, 1 updated, 11 deleted; 93 rows" in status["message"]
     assert served(login, f"{relation(table)}_view") == source.rows()
+
+
+def metrics_of(api: Api, table: SyncedTable) -> dict[str, float]:
+    """What `/metrics` says of a table, by metric and its other labels."""
+    lines = re.findall(
+        rf'^(lakeport_sync_\w+)\{{table="{re.escape(table.name)}"(?:,(.*))?\}} (\S+)$',
+        api.send("GET", "/metrics").text,
+        re.MULTILINE,
+    )
+    return {f"{name} {labels}".strip(): float(value) for name, labels, value in lines}
+
+
+def test_metrics_tell_what_runs_have_come_to(api: Api, synced, source: Source) -> None:
+    table = synced("TRIGGERED")
+    table.wait_online()
+    loaded = metrics_of(api, table)
+    assert loaded['lakeport_sync_runs_total result="ok"'] == 1
+    assert loaded["lakeport_sync_rows_total"] == 100 and loaded["lakeport_sync_bytes_total"] > 1_000
+    for phase in ("reading", "indexing", "applying"):
+        assert loaded[f'lakeport_sync_phase_seconds_total phase="{phase}"'] > 0, loaded
+    assert loaded["lakeport_sync_version"] == 0 and loaded["lakeport_sync_lag_seconds"] >= 0
+
+    source.append(products([200, 201]))
+    table.refresh()
+    applied = metrics_of(api, table)
+    assert applied["lakeport_sync_rows_total"] == 102
+    assert applied["lakeport_sync_bytes_total"] > loaded["lakeport_sync_bytes_total"]
+    assert (applied["lakeport_sync_version"], applied["lakeport_sync_lag_versions"]) == (1, 0)
+
+    # What was seen and could not be applied.
+    before = set(source.delta.data_files("products"))
+    source.append(products([300]))
+    [new] = set(source.delta.data_files("products")) - before
+    new.unlink()
+    assert table.refresh()["state"] == "FAILED"
+    failed = metrics_of(api, table)
+    assert failed['lakeport_sync_runs_total result="failed"'] >= 1
+    assert (failed["lakeport_sync_version"], failed["lakeport_sync_lag_versions"]) == (1, 1)
 
 
 def test_added_columns_flow_through(synced, source: Source, login: Login) -> None:

@@ -35,6 +35,7 @@ mod sessions;
 mod signing_keys;
 mod subjects;
 pub mod supervisor;
+mod sync_counts;
 mod sync_runner;
 mod sync_settings;
 mod sync_slots;
@@ -65,10 +66,11 @@ pub use limited_credentials::Readers;
 pub use naming::{HostName, Naming};
 pub use page::Page;
 pub use principals::PrincipalDraft;
-pub use progress::{Progress, RunProgress};
+pub use progress::{Progress, RunCost, RunProgress};
 pub use ready::Ready;
 pub use sessions::{NATIVE_PASSWORD, OpenSession, SessionsOnRevoke};
 pub use subjects::{Standing, Subjects};
+pub use sync_counts::{SyncCounts, TableCounts};
 pub use sync_runner::{
     ColumnInspection, Inspection, NullCharacters, PgType, RunError, RunKind, RunMode, RunOutcome,
     RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
@@ -101,6 +103,7 @@ pub struct Control {
     /// This process, as the holder of leases.
     pub owner: Uuid,
     pub progress: Progress,
+    pub sync_counts: SyncCounts,
     pub ready: Ready,
     pub subjects: Subjects,
     pub sync_slots: SyncSlots,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lakeport_catalog::{Embedded, Mounted};
 use lakeport_control::supervisor::Supervisor;
 use lakeport_control::{
-    Control, Naming, Progress, PublishedIdentities, Readers, Ready, Subjects, SyncSlots,
+    Control, Naming, Progress, PublishedIdentities, Readers, Ready, Subjects, SyncCounts, SyncSlots,
 };
 use lakeport_engine::local::{LocalEngine, Search};
 use lakeport_engine::{ADMIN_ROLE, ClusterId, Engine, MAINTENANCE_DATABASE};
@@ -97,6 +97,7 @@ pub(crate) async fn boot(
         node,
         owner: Uuid::new_v4(),
         progress: Progress::default(),
+        sync_counts: SyncCounts::default(),
         ready: Ready::default(),
         published: PublishedIdentities::default(),
         sessions_on_revoke: config.sessions_on_revoke,

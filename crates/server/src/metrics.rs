@@ -3,10 +3,13 @@
 //! Owns: names and labels. Labels come from closed sets, or from what administrators made: nobody can
 //! fill the memory with series by sending odd requests.
 
+mod syncs;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lakeport_control::Control;
 use lakeport_gateway::{Gateway, Login, TurnedAway};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text;
@@ -19,6 +22,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use syncs::Syncs;
 
 /// From half a millisecond to ten seconds.
 const SECONDS: [f64; 13] =
@@ -91,10 +96,16 @@ impl Metrics {
         Self { registry, logins, stages, turned_away, cancels, requests, request_times }
     }
 
-    /// All of it, with the gateway as it is now.
-    pub(crate) fn text(&self, gateway: &Arc<Gateway>, lost: u64) -> Result<String, fmt::Error> {
+    /// All of it, with the gateway and the synced tables as they are now.
+    pub(crate) fn text(
+        &self,
+        gateway: &Arc<Gateway>,
+        control: &Control,
+        lost: u64,
+    ) -> Result<String, fmt::Error> {
         let mut now = Registry::default();
         now.register_collector(Box::new(Now { gateway: Arc::clone(gateway), lost }));
+        now.register_collector(Box::new(Syncs(control.sync_counts())));
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry)?;
         prometheus_text::encode(&mut text, &now)?;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use lakeport_catalog::DeltaLocation;
 use lakeport_control::{
-    ColumnInspection, Inspection, NullCharacters, PgType, RunError, RunKind, RunMode, RunOutcome,
-    RunProgress, RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
+    ColumnInspection, Inspection, NullCharacters, PgType, RunCost, RunError, RunKind, RunMode,
+    RunOutcome, RunProgress, RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
 };
 use lakeport_sync::{Job, Kind, NullBytes, Options, Outcome, Phase, Progress, Source, TableName};
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,8 @@ impl SyncRunner for Syncs {
             tokio::select! {
                 outcome = &mut work => {
                     copy_progress(&inner, &progress);
+                    // It is set here only, once.
+                    let _ = progress.cost.set(cost(&inner));
                     return outcome.map(to_outcome).map_err(run_error);
                 }
                 () = tokio::time::sleep(PROGRESS_TICK) => copy_progress(&inner, &progress),
@@ -173,6 +175,15 @@ fn copy_progress(from: &Progress, to: &RunProgress) {
         to.version.store(version, Relaxed);
     }
     to.finishing.store(from.phase() != Phase::Reading, Relaxed);
+}
+
+fn cost(of: &Progress) -> RunCost {
+    RunCost {
+        bytes: of.bytes(),
+        reading: of.spent(Phase::Reading),
+        indexing: of.spent(Phase::Indexing),
+        applying: of.spent(Phase::Applying),
+    }
 }
 
 fn to_outcome(outcome: Outcome) -> RunOutcome {

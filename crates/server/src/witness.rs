@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_api::ErrorCode;
+use lakeport_control::Control;
 use lakeport_gateway::{Ended, Gateway, Identity, Instance, Login, Observe, TurnedAway};
 use lakeport_mcp::{Called, Record};
 use serde::Serialize;
@@ -118,8 +119,12 @@ impl Witness {
         self.metrics.request(method, route, status, time);
     }
 
-    pub(crate) fn metrics(&self, gateway: &Arc<Gateway>) -> Result<String, std::fmt::Error> {
-        self.metrics.text(gateway, self.audit.lost())
+    pub(crate) fn metrics(
+        &self,
+        gateway: &Arc<Gateway>,
+        control: &Control,
+    ) -> Result<String, std::fmt::Error> {
+        self.metrics.text(gateway, control, self.audit.lost())
     }
 }
 

@@ -1,9 +1,10 @@
 //! How far a run is, for someone who looks on from another task.
 //!
-//! Owns: a few atomics. Never decides anything.
+//! Owns: a few atomics, and a clock. Never decides anything.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Cheap to clone; all clones show the same run.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +15,25 @@ struct State {
     total_rows: AtomicI64,
     synced_rows: AtomicU64,
     version: AtomicI64,
+    bytes: AtomicU64,
     phase: AtomicU8,
+    clock: Mutex<Clock>,
+}
+
+#[derive(Debug)]
+struct Clock {
+    phase: Phase,
+    since: Instant,
+    /// By phase, of the time before.
+    spent: [Duration; 4],
+}
+
+impl Clock {
+    fn enter(&mut self, phase: Phase) {
+        let now = Instant::now();
+        self.spent[self.phase as usize] += now.duration_since(self.since);
+        (self.phase, self.since) = (phase, now);
+    }
 }
 
 const UNKNOWN: i64 = -1;
@@ -25,7 +44,13 @@ impl Default for State {
             total_rows: AtomicI64::new(UNKNOWN),
             synced_rows: AtomicU64::new(0),
             version: AtomicI64::new(UNKNOWN),
+            bytes: AtomicU64::new(0),
             phase: AtomicU8::new(Phase::Reading as u8),
+            clock: Mutex::new(Clock {
+                phase: Phase::Reading,
+                since: Instant::now(),
+                spent: [Duration::ZERO; 4],
+            }),
         }
     }
 }
@@ -67,6 +92,26 @@ impl Progress {
         }
     }
 
+    /// Bytes of rows sent to the server so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes.load(Relaxed)
+    }
+
+    /// How long the run has been in a phase so far.
+    #[must_use]
+    pub fn spent(&self, phase: Phase) -> Duration {
+        let mut clock = self.clock();
+        let current = clock.phase;
+        clock.enter(current);
+        clock.spent[phase as usize]
+    }
+
+    fn clock(&self) -> std::sync::MutexGuard<'_, Clock> {
+        // Whole at every point where a holder could panic.
+        self.0.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn start(&self, version: i64) {
         self.0.version.store(version, Relaxed);
         self.0.total_rows.store(UNKNOWN, Relaxed);
@@ -88,7 +133,12 @@ impl Progress {
         self.0.synced_rows.fetch_add(rows, Relaxed);
     }
 
+    pub(crate) fn add_bytes(&self, bytes: usize) {
+        self.0.bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
     pub(crate) fn enter(&self, phase: Phase) {
+        self.clock().enter(phase);
         self.0.phase.store(phase as u8, Relaxed);
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::backoff;
 use super::follow;
 use crate::instances::wire_name;
+use crate::sync_counts::Ended;
 use crate::synced_table_spec::{shape_of, stored_spec};
 use crate::synced_table_wire::{Policy, policy_of, state_name};
 use crate::{
@@ -112,6 +113,7 @@ async fn end(control: &Control, instance: &Instance, table: &SyncedTable) -> Res
         }
     }
     control.store.forget_synced_table(table.id).await?;
+    control.sync_counts.forget(table.id);
     Ok(())
 }
 
@@ -227,7 +229,13 @@ pub(super) async fn run(
         slot = work.control.sync_slots.take(work.instance.uid) => slot,
         () = cancel.cancelled() => return Err(Failure::Cancelled),
     };
-    let outcome = work.control.runner.run(job, progress, cancel.clone()).await;
+    let outcome = work.control.runner.run(job, Arc::clone(&progress), cancel.clone()).await;
+    let ended = match &outcome {
+        Ok(outcome) => Ended::Well(outcome),
+        Err(_) if cancel.is_cancelled() => Ended::Cancelled,
+        Err(_) => Ended::Failed,
+    };
+    work.control.sync_counts.record(work.table, &progress, &ended);
     outcome.map_err(|error| from_run_error(error, &source))
 }
 

@@ -44,7 +44,7 @@ pub(crate) async fn open_to_this_machine(
 }
 
 fn answer(app: &App) -> Response {
-    match app.witness.metrics(&app.gateway) {
+    match app.witness.metrics(&app.gateway, &app.control) {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(_) => ApiError::new(ErrorCode::InternalError, "The metrics cannot be written down.")
             .into_response(),

@@ -39,7 +39,8 @@ pub(crate) struct ChangeWork {
 
 /// All changes, as they come.
 pub(crate) fn change_stream(work: Arc<ChangeWork>, options: &Options) -> RowStream {
-    RowStream::of(work, 1, options)
+    let progress = work.progress.clone();
+    RowStream::of(work, 1, options, progress)
 }
 
 /// What the changes come to for each key, or nothing where that takes too much memory. Blocks, and ends

@@ -16,6 +16,7 @@ use super::encoder::{CHUNK_BYTES, Counts, push_fixed};
 use super::stream::{RowStream, Work, send};
 use crate::error::Error;
 use crate::job::Options;
+use crate::progress::Progress;
 
 /// What a key needs besides its bytes and its row's.
 const KEY_OVERHEAD: usize = 2 * mem::size_of::<(Box<[u8]>, Net)>();
@@ -146,8 +147,8 @@ impl NetChanges {
     }
 
     /// A row for each key, followed by its effect.
-    pub(crate) fn into_rows(self, options: &Options) -> RowStream {
-        RowStream::of(Arc::new(NetRows(self.keys)), 1, options)
+    pub(crate) fn into_rows(self, options: &Options, progress: &Progress) -> RowStream {
+        RowStream::of(Arc::new(NetRows(self.keys)), 1, options, progress.clone())
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct RowStream {
     work: Arc<dyn Work>,
     readers: usize,
     queue_length: usize,
+    progress: Progress,
 }
 
 /// What the readers of a stream share.
@@ -62,14 +63,20 @@ impl RowStream {
         let readers = readers(&files, options);
         let batch_rows = batch_rows(&files, options.memory_bytes / 4 / readers);
         let next_file = AtomicUsize::new(0);
+        let shown = progress.clone();
         let work = Files { source, files, next_file, encoder, progress, batch_rows };
-        Self::of(Arc::new(work), readers, options)
+        Self::of(Arc::new(work), readers, options, shown)
     }
 
-    pub(super) fn of(work: Arc<dyn Work>, readers: usize, options: &Options) -> Self {
+    pub(super) fn of(
+        work: Arc<dyn Work>,
+        readers: usize,
+        options: &Options,
+        progress: Progress,
+    ) -> Self {
         // A quarter of the memory for encoded rows, the rest for the files being read.
         let queue_length = (options.memory_bytes / 4 / CHUNK_BYTES).clamp(2, 64);
-        Self { work, readers, queue_length }
+        Self { work, readers, queue_length, progress }
     }
 
     /// Runs `copy … from stdin (format binary …)` with all rows.
@@ -105,6 +112,7 @@ impl RowStream {
         let mut sink = std::pin::pin!(sink);
         sink.feed(Bytes::from_static(HEADER)).await.map_err(failed)?;
         while let Some(chunk) = receiver.recv().await {
+            self.progress.add_bytes(chunk.len());
             sink.feed(chunk).await.map_err(failed)?;
         }
 

@@ -84,7 +84,7 @@ pub(crate) async fn apply_changes(
     let transaction = target.begin().await?;
     run(&transaction, "refresh", &table, SETTINGS).await?;
     changes.make(&transaction, &table, &name).await?;
-    let mut effects = statements.stage(&transaction, &table, read, options).await?;
+    let mut effects = statements.stage(&transaction, &table, read, options, progress).await?;
     failpoint::reach("changes: copied");
     statements.gather(&transaction, &table, &effects).await?;
     if effects.came_and_went > 0 {
@@ -192,13 +192,14 @@ impl Statements {
         table: &TableName,
         read: Read,
         options: &Options,
+        progress: &Progress,
     ) -> Result<Effects, Error> {
         run(transaction, "stage", table, &self.empty).await?;
         match read {
             Read::Aside(_) => reduce(transaction, table, &self.reduce, &self.net).await,
             Read::Net(net) => {
                 let effects = net.effects();
-                net.into_rows(options).copy(transaction, &self.copy, table).await?;
+                net.into_rows(options, progress).copy(transaction, &self.copy, table).await?;
                 Ok(effects)
             }
         }
