@@ -12,11 +12,13 @@ from deltalake import write_deltalake
 
 from kit.api import UNITY, Api
 from kit.delta import DeltaTables
+from kit.flaky_store import Fault, FlakyStore
 from kit.login import Login
 from kit.names import unique
 from kit.object_store import ACCESS, ObjectStore
 from kit.server import Server, binary, clean_environment
 from kit.synced import SyncedTable, make_schema, register
+from kit.waiting import eventually
 
 ROWS = pyarrow.table(
     {"id": pyarrow.array(range(500), pyarrow.int64()), "name": [f"n{i}" for i in range(500)]}
@@ -33,16 +35,28 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     running = ObjectStore(tmp_path_factory.mktemp("store"))
     running.make_bucket("lake")
     running.make_bucket("other")
+    running.make_bucket("far")
     yield running
     running.close()
 
 
 @pytest.fixture(scope="module")
-def lake(store: ObjectStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that may read one bucket of the store, and one at an address where nobody is."""
+def flaky(store: ObjectStore) -> Iterator[FlakyStore]:
+    way = FlakyStore(store.url)
+    yield way
+    way.close()
+
+
+@pytest.fixture(scope="module")
+def lake(
+    store: ObjectStore, flaky: FlakyStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server that may read two buckets of the store, one by a way that can be disturbed, and one at an
+    address where nobody is."""
     config = tmp_path_factory.mktemp("config") / "lakeport.toml"
+    far = store.settings("far", endpoint=flaky.url)
     dead = store.settings("dead", endpoint="http://127.0.0.1:9")
-    config.write_text(store.settings("lake") + HAND_OUT + dead)
+    config.write_text(store.settings("lake") + HAND_OUT + far + dead)
     config.chmod(0o600)
     running = Server("--config", str(config))
     try:
@@ -91,6 +105,37 @@ def test_the_same_rows_from_a_store_and_from_files(
             for name in ("far", "near")
         ]
     assert rows[0] == rows[1] and len(rows[0]) == 500
+    lake_api.delete_instance(name)
+
+
+@pytest.mark.parametrize(("fault", "told"), [("cut", ""), ("denied", "403")])
+def test_data_that_does_not_arrive_is_fetched_later(
+    lake_api: Api, store: ObjectStore, flaky: FlakyStore, schema: str, fault: Fault, told: str
+) -> None:
+    source, name = f"{schema}.far", unique("i")
+    location = write(store, "far", unique("t"))
+    register(lake_api, source, location)
+    lake_api.create_instance(name)
+    login = Login.to(lake_api, lake_api.wait_for_state(name, "AVAILABLE"))
+    table = SyncedTable.create(lake_api, f"{schema}_served.far", name, source, ["id"])
+    table.wait_online()
+    # Nothing of it can be left in a cache of the writer's.
+    more = ROWS.set_column(0, "id", pyarrow.array(range(500, 1_000), pyarrow.int64()))
+    write_deltalake(location, more, mode="append", storage_options=store.writer_options)
+    flaky.fault = fault
+    try:
+        table.start_update()
+        message = eventually(
+            lambda: table.status()["message"], "it says why", until=lambda text: location in text
+        )
+        assert told in message and ACCESS["secret_access_key"] not in message, message
+        count = f"SELECT count(*) FROM {table.name.split('.', 1)[1]}"
+        assert login.value(count) == 500, "what was there is served"
+        assert flaky.met > 0
+    finally:
+        flaky.fault = None
+    table.wait_version(1)
+    assert login.value(count) == 1_000
     lake_api.delete_instance(name)
 
 

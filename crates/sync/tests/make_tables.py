@@ -356,6 +356,12 @@ def troubled():
     by_hand("too_big", *nulls_but_one(1500))
     keyed("system_column", ints(1), ctid=["a"])
     by_hand("fancy", [field("id", "long")], [], ["fancyNew"])
+    # Writers list the feature `geospatial` from its last draft on.
+    for name, kind, *features in [
+        ("geometry", "geometry(OGC:CRS84)"),
+        ("geography", "geography(OGC:CRS84, spherical)", "geospatial"),
+    ]:
+        by_hand(name, [field("id", "long"), field("shape", kind)], [], features)
 
 
 def nulls_but_one(count):

@@ -2,11 +2,13 @@
 //!
 //! Owns: which problem an error is, and that no credential is in its text.
 
-use delta_kernel::KernelError;
+use delta_kernel::{KernelError, object_store};
 use url::Url;
 
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
+
+const SHREDDED: &str = " Rewrite the table with delta.enableVariantShredding set to false.";
 
 /// A location as it may be shown: no user, password, query (signatures) or fragment.
 pub(crate) fn shown(location: &str) -> String {
@@ -37,7 +39,8 @@ impl Source {
     /// An error of the kernel while it was doing `what`.
     pub(crate) fn kernel(&self, what: &str, error: &KernelError) -> Error {
         let error = innermost(error);
-        self.problem(classify(error), format!("{what}: {error}"))
+        let way_out = if is_shredded(error) { SHREDDED } else { "" };
+        self.problem(classify(error), format!("{what}: {error}{way_out}"))
     }
 
     /// Takes option values that are secrets, and the queries of URLs, out of a text.
@@ -62,17 +65,47 @@ fn is_secret(option: &str) -> bool {
     MARKS.iter().any(|mark| option.contains(mark))
 }
 
+/// The kernel's reader has no error of its own for them.
+fn is_shredded(error: &KernelError) -> bool {
+    matches!(error, KernelError::Generic(text) if text.contains("might be shredded"))
+}
+
 fn classify(error: &KernelError) -> SourceProblem {
     match error {
         KernelError::InvalidTableLocation(_) => SourceProblem::Missing,
         KernelError::EmptyLog => SourceProblem::NotDelta,
         KernelError::FileNotFound(_) => SourceProblem::MissingFile,
         KernelError::Unsupported(_) => SourceProblem::Unsupported,
+        // A type of a later protocol, such as geometry.
+        KernelError::Schema(text) if text.contains("Unsupported Delta table type") => {
+            SourceProblem::Unsupported
+        }
+        error if is_shredded(error) => SourceProblem::Unsupported,
         KernelError::ObjectStore(_) | KernelError::IOError(_) | KernelError::Reqwest(_) => {
             SourceProblem::Unavailable
         }
-        _ => SourceProblem::Corrupt,
+        error => match of_the_store(error) {
+            Some(object_store::Error::NotFound { .. }) => SourceProblem::MissingFile,
+            // Nobody else stands between us and these: a part of the file is missing.
+            Some(object_store::Error::Generic { store: "LocalFileSystem", .. }) | None => {
+                SourceProblem::Corrupt
+            }
+            Some(_) => SourceProblem::Unavailable,
+        },
     }
+}
+
+/// What the store had against a file that was being read, which the reader of Parquet has put into its own
+/// errors.
+fn of_the_store(error: &KernelError) -> Option<&object_store::Error> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Without the backtraces, which the kernel puts around errors and into their text.

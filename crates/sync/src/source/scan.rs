@@ -133,6 +133,15 @@ impl SourceTable {
                     self.version()
                 ),
             ),
+            Ok(found) if found.size != file.meta.size => self.source.problem(
+                SourceProblem::Corrupt,
+                format!(
+                    "the data file {path} has {} bytes, the log of version {} says {}",
+                    found.size,
+                    self.version(),
+                    file.meta.size
+                ),
+            ),
             _ => self.source.kernel(&format!("reading the data file {path}"), error),
         }
     }

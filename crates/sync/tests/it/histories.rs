@@ -17,13 +17,13 @@ const VERSIONS: u64 = 9;
 const WORKERS: usize = 4;
 
 #[derive(Deserialize)]
-struct Version {
-    columns: Vec<String>,
+pub(crate) struct Version {
+    pub(crate) columns: Vec<String>,
     rows: Vec<Vec<serde_json::Value>>,
 }
 
 impl Version {
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let shown = |value: &serde_json::Value| match value {
             serde_json::Value::Null => "∅".to_owned(),
             serde_json::Value::String(text) => text.clone(),

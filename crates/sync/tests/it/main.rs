@@ -6,4 +6,5 @@ mod histories;
 mod load;
 mod refresh;
 mod refusals;
+mod spark;
 mod support;

@@ -46,7 +46,12 @@ async fn files_that_are_missing_or_broken_are_named() {
 #[tokio::test]
 async fn features_and_types_that_cannot_be_read_are_named() {
     let db = database("unreadable").await;
-    for (table, named) in [("fancy", "fancyNew"), ("wide", "1601 columns")] {
+    for (table, named) in [
+        ("fancy", "fancyNew"),
+        ("wide", "1601 columns"),
+        ("geometry", "geometry(OGC:CRS84)"),
+        ("geography", "geography(OGC:CRS84, spherical)"),
+    ] {
         let (problem, message) = refused_source(&db, table).await;
         assert_eq!(problem, SourceProblem::Unsupported, "{message}");
         assert!(message.contains(named), "{message}");
