@@ -22,7 +22,7 @@ sys.path.insert(0, str(REPO / "tests"))
 # The test kit would take the debug build.
 os.environ.setdefault("LAKEPORT_BIN", str(TARGET / "release" / "lakeport"))
 
-from bench import changes, gateway, machine, memory, readiness, snapshot, unity  # noqa: E402
+from bench import changes, gateway, load, machine, memory, readiness, snapshot, unity  # noqa: E402
 from bench.home import Home  # noqa: E402
 from bench.lakeport import Lakeport  # noqa: E402
 from bench.plan import chosen  # noqa: E402
@@ -35,6 +35,7 @@ PARTS = {
     "readiness": readiness.measure,
     "gateway": gateway.measure,
     "snapshot": snapshot.measure,
+    "load": load.measure,
     "changes": changes.measure,
     "unity": unity.measure,
 }

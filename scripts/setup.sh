@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, Node packages, and where
 #                             their tools are, test clients in Go and Java
-#   scripts/setup.sh bench    the same, and PgBouncer
+#   scripts/setup.sh bench    the same, and PgBouncer, DuckDB and ADBC
 #
 # As root it also installs packages of the system; as anybody else it says what it could not bring.
 # With LAKEPORT_CACHE_DIR set, downloads live there and target/ links to them.
@@ -24,6 +24,7 @@ main() {
     link_cache venv
     link_cache clients
     system_packages "$@"
+    [[ ${1:-} != bench ]] || venvs+=(bench)
     for name in "${venvs[@]}"; do
         python_environment "$name"
     done

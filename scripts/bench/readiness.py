@@ -14,7 +14,7 @@ OURS, PEER = "Lakeport", "bare PostgreSQL"
 
 
 def measure(lakeport: Lakeport, home: Home, plan: Plan, report: Report) -> None:
-    bare = bare_twin(lakeport, home)
+    bare = bare_twin(lakeport, home, "ready")
     report.facts["PostgreSQL of the other figures"] = version(bare.bin)
     instances: list[str] = []
     try:
@@ -28,17 +28,18 @@ def measure(lakeport: Lakeport, home: Home, plan: Plan, report: Report) -> None:
             lakeport.delete(name)
 
 
-def bare_twin(lakeport: Lakeport, home: Home) -> Postgres:
+def bare_twin(lakeport: Lakeport, home: Home, name: str) -> Postgres:
     """A stopped PostgreSQL of an instance's version and settings: also what copies are made of."""
-    lakeport.create("ready-model")
-    with lakeport.login(lakeport.until("ready-model", "AVAILABLE")).connect() as connection:
+    model = f"{name}-model"
+    lakeport.create(model)
+    with lakeport.login(lakeport.until(model, "AVAILABLE")).connect() as connection:
         settings = settings_of(connection)
         major = connection.info.server_version // 10_000
-    lakeport.delete("ready-model")
+    lakeport.delete(model)
     bin = programs(home, major)
     if bin is None:
         raise SystemExit(f"PostgreSQL {major} is not where it was expected: run `make setup`")
-    bare = Postgres(home, bin, "bare")
+    bare = Postgres(home, bin, f"{name}-bare")
     bare.initdb(settings)
     return bare
 
