@@ -1,8 +1,9 @@
 """The sync engine as a tool, `lakeport sync run`, against other ways to get a Delta table into PostgreSQL.
 
 All of them make a new table with a primary key on the same bare server, with an instance's settings. The
-lower bound is COPY of rows that are there already in its own binary form; it reads no Delta table. DuckDB and
-ADBC are timed without the start of their process, ours with it.
+lower bound is COPY of rows that are there already in its own binary form; it reads no Delta table. Ours ends
+with ANALYZE, as one of the COPYs does and nobody else. DuckDB and ADBC are timed without the start of their
+process, ours with it.
 """
 
 import subprocess
@@ -24,7 +25,7 @@ from bench.report import Report
 from kit.server import REPO, binary, clean_environment
 
 PEERS = {"DuckDB": "duck.py", "deltalake + ADBC": "adbc.py"}
-OURS, COPY = "Lakeport", "binary COPY + key"
+OURS, COPY, ANALYZED = "Lakeport", "binary COPY + key", "binary COPY + key + ANALYZE"
 BLOCK = 1 << 18
 
 
@@ -55,13 +56,20 @@ class Loading:
     def measure(self, report: Report) -> None:
         self.save()
         peers = PEERS if self.shape.has_peers else {}
-        contestants: dict[str, Callable[[], float]] = {OURS: self.ours, COPY: self.copy}
+        contestants: dict[str, Callable[[], float]] = {
+            OURS: self.ours,
+            COPY: lambda: self.copy(analyze=False),
+            ANALYZED: lambda: self.copy(analyze=True),
+        }
         contestants |= {name: self.of(script) for name, script in peers.items()}
         took = in_turns(self.shape.rounds, contestants)
         rates = {who: self.rates(series) for who, series in took.items()}
         what = f"Load of {self.shape.title}"
         wanted = at_least(0.9) if self.shape.has_peers else None
-        report.add(Figure(what, "rows/s", rates[OURS], rates[COPY], wanted))
+        report.add(
+            Figure(what, "rows/s", rates[OURS], rates[COPY], wanted),
+            Figure(what, "rows/s", rates[OURS], rates[ANALYZED]),
+        )
         for name in peers:
             report.add(Figure(what, "rows/s", rates[OURS], rates[name], at_least(1)))
 
@@ -89,10 +97,10 @@ class Loading:
 
         return lambda: self.timed(load)
 
-    def copy(self) -> float:
-        return self.timed(lambda: seconds(self.copy_rows))
+    def copy(self, *, analyze: bool) -> float:
+        return self.timed(lambda: seconds(lambda: self.copy_rows(analyze=analyze)))
 
-    def copy_rows(self) -> None:
+    def copy_rows(self, *, analyze: bool) -> None:
         with self.connection.transaction():
             self.connection.execute("CREATE TABLE loaded (LIKE model)")
             command = "COPY loaded FROM STDIN (FORMAT binary, FREEZE)"
@@ -101,6 +109,8 @@ class Loading:
                     copy.write(block)
             key = ", ".join(self.shape.key)
             self.connection.execute(f"ALTER TABLE loaded ADD PRIMARY KEY ({key})")
+        if analyze:
+            self.connection.execute("ANALYZE loaded")
 
     # --- Around them ------------------------------------------------------------------------------
 

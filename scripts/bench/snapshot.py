@@ -69,8 +69,8 @@ def compare(
         Figure(f"{what}, its run alone", "rows/s", run, analyzed),
     )
     report.note(
-        f"SNAPSHOT: the rows are {file.stat().st_size / 1e6:,.0f} MB as binary COPY. Lakeport's run"
-        " ends with ANALYZE; so does the peer in its last line only."
+        f"SNAPSHOT: the rows are {file.stat().st_size / 1e6:,.0f} MB as binary COPY. Lakeport gathers"
+        " statistics after the table is online; the peer does in its last line only."
     )
 
 
