@@ -1,6 +1,6 @@
 """Measures Lakeport, each figure beside a peer in the same run.
 
-    make bench                     all of it, within ten minutes
+    make bench                     all of it, within twenty minutes
     scripts/bench.py gateway …     parts of it, with the Python of target/venv/kit
     BENCH_QUICK=1 …                short, only to see that it works
 

@@ -1,4 +1,4 @@
-"""How much is measured: enough for a spread, within ten minutes for all of it."""
+"""How much is measured: enough for a spread, within twenty minutes for all of it."""
 
 import os
 from dataclasses import dataclass
