@@ -93,7 +93,7 @@ pub(crate) struct RequestLine<'a> {
     pub(crate) request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<SocketAddr>,
-    /// Whose token it came with.
+    /// Whose token it came with, or whose login it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<&'a str>,
     pub(crate) method: &'a str,

@@ -32,11 +32,13 @@ pub(super) async fn token(
     };
     match exchange(&control.oauth, &headers, &resource(scheme, &headers), &form).await {
         Ok(tokens) => about(answer(StatusCode::OK, &wire(&tokens)), &tokens.owner),
-        Err(error) => {
-            let claimed = claimed_client(&headers, &form);
-            about_claimed(control, refusal(&error), claimed.as_deref()).await
-        }
+        Err(error) => refused(control, &headers, &form, &error).await,
     }
+}
+
+async fn refused(control: &Control, headers: &HeaderMap, form: &Form, error: &Error) -> Response {
+    let claimed = claimed_client(headers, form);
+    about_claimed(control, refusal(error), claimed.as_deref()).await
 }
 
 async fn exchange(
@@ -180,10 +182,7 @@ pub(super) async fn revoke(
             control.rights_changed().await;
             about_claimed(control, answer(StatusCode::OK, &json!({})), owner.as_deref()).await
         }
-        Err(error) => {
-            let claimed = claimed_client(&headers, &form);
-            about_claimed(control, refusal(&error), claimed.as_deref()).await
-        }
+        Err(error) => refused(control, &headers, &form, &error).await,
     }
 }
 
