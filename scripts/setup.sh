@@ -12,7 +12,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${LAKEPORT_CACHE_DIR:-$repo/target}
 requirements=$repo/tests/requirements
-venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0 moto browser)
+venvs=(kit sdk-0.61.0 sdk-0.81.0 memory package apps mcp-1.30.0 mcp-2.3.0 moto browser unity)
 
 main() {
     umask 022
@@ -32,6 +32,7 @@ main() {
     node_packages node
     node_packages mcp
     node_packages provider
+    node_packages azurite
     go_client
     java_client
     check_rust

@@ -1,7 +1,7 @@
 """The official MCP client, 1.x or 2.x, gets its own tokens: by discovery, a person's consent, and step-up.
 
-Run by the tests with the environment of that client: URL TOKEN. TOKEN allows only to look; none begins without
-one. It prints the addresses that it would open in a browser, and reads from its input where that was sent.
+Run by the tests with the environment of that client: URL TOKEN. TOKEN allows only to look, and is of the client
+that every server knows. Without one, the client registers itself first. It prints the addresses that it would open in a browser, and reads from its input where that was sent.
 """
 
 import asyncio
@@ -16,12 +16,17 @@ SECOND = version("mcp").startswith("2.")
 REDIRECT = "http://localhost:8765"
 
 
+KNOWN = OAuthClientInformationFull(
+    client_id="databricks-cli", redirect_uris=[REDIRECT], token_endpoint_auth_method="none"
+)
+
+
 class Storage:
-    """In memory. The client is one that the server knows."""
+    """In memory."""
 
     def __init__(self) -> None:
         stored = OAuthToken(access_token=TOKEN, scope="mcp:observe", expires_in=600)
-        self.tokens = stored if TOKEN else None
+        self.tokens, self.client = (stored, KNOWN) if TOKEN else (None, None)
 
     async def get_tokens(self):
         return self.tokens
@@ -30,12 +35,11 @@ class Storage:
         self.tokens = tokens
 
     async def get_client_info(self):
-        return OAuthClientInformationFull(
-            client_id="databricks-cli", redirect_uris=[REDIRECT], token_endpoint_auth_method="none"
-        )
+        return self.client
 
     async def set_client_info(self, information) -> None:
-        raise AssertionError("there is nothing to register")
+        assert self.client is None, "it was known already"
+        self.client = information
 
 
 async def opened(url: str) -> None:

@@ -223,9 +223,34 @@ def test_discovery_names_the_scopes(server: Server) -> None:
     assert resource["scopes_supported"] == ["mcp:observe", "mcp:manage", "mcp:write"]
     address = f"{base}/oidc/.well-known/oauth-authorization-server"
     issuer = requests.get(address, timeout=10).json()
+    assert issuer["registration_endpoint"] == f"{base}/oidc/v1/register"
     assert set(resource["scopes_supported"]) < set(issuer["scopes_supported"])
     without = HttpMcp(f"{base}/mcp?access=observe", None).post(call("x"))
     assert without.status_code == 401 and challenge_of(without)["scope"] == "mcp:observe"
+
+
+def test_a_client_without_an_id_registers(server: Server) -> None:
+    address = f"{server.http}/oidc/v1/register"
+    # As an editor does that can also be reached by its maker's site.
+    addresses = ["https://editor.example/redirect", "http://127.0.0.1:33418/"]
+    asked = {"client_name": "editor", "redirect_uris": addresses}
+    answer = requests.post(address, json=asked, timeout=10)
+    assert answer.status_code == 201, answer.text
+    given = answer.json()
+    assert given["redirect_uris"] == addresses[1:] and "client_secret" not in given
+    url = Flow(server.http).authorize_url(client_id=given["client_id"], redirect_uri=addresses[1])
+    assert requests.get(url, timeout=30).status_code == 200
+    for body, error in [
+        (b'{"redirect_uris": ["https://editor.example/redirect"]}', "invalid_redirect_uri"),
+        (b'{"redirect_uris": ["cursor://callback"]}', "invalid_redirect_uri"),
+        (b"{}", "invalid_redirect_uri"),
+        (b"no json", "invalid_client_metadata"),
+        (b"[1]", "invalid_client_metadata"),
+    ]:
+        refused = requests.post(address, data=body, timeout=10)
+        assert (refused.status_code, refused.json()["error"]) == (400, error), body
+    assert requests.get(address, timeout=10).status_code == 405
+    assert requests.post(address, data=b"x" * 20_000_000, timeout=30).status_code == 413
 
 
 def test_refusals_are_audited(server: Server, job: Machine) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from kit.api import SYNCED_TABLES, UNITY, Api
 from kit.delta import DeltaTables
+from kit.identities import principal
 from kit.login import Login
 from kit.names import unique
+from kit.people import person
 from kit.server import Server
 from kit.synced import SyncedTable, body_of, register
 
@@ -72,6 +74,7 @@ name = "far"
 url = "{server.http}"
 remote_name = "{outside}"
 token_env = "FAR_TOKEN"
+readers = ["analysts"]
 
 [[catalog]]
 name = "broken"
@@ -131,6 +134,96 @@ def test_what_is_not_there_and_what_is_taken(reading: Server, target: dict) -> N
     here = Api(reading.http, reading.token)
     taken = here.refused(409, "POST", f"{UNITY}/catalogs", {"name": "far"})
     assert "already exists" in taken.message
+
+
+def browsed(here: Api, schema: str) -> list[str]:
+    """Names of all tables, page by page."""
+    names, token = [], None
+    while True:
+        query = {"catalog_name": "far", "schema_name": schema, "max_results": 1}
+        page = here.ok("GET", f"{UNITY}/tables", **query, **({"page_token": token} if token else {}))
+        names += [table["full_name"] for table in page.get("tables", [])]
+        if not (token := page.get("next_page_token")):
+            return names
+
+
+def test_an_outside_catalog_is_shown_under_the_name_that_it_has_here(
+    api: Api, reading: Server, outside: str, delta: DeltaTables
+) -> None:
+    here = Api(reading.http, reading.token)
+    api.ok("POST", f"{UNITY}/schemas", {"name": "shop", "catalog_name": outside})
+    tables = [f"t{number}" for number in range(3)]
+    for table in tables:
+        register(api, f"{outside}.shop.{table}", delta.write(table, ROWS))
+
+    listed = {c["name"]: c for c in here.ok("GET", f"{UNITY}/catalogs")["catalogs"]}
+    assert {"far", "broken", "down"} <= listed.keys() and outside not in listed
+    assert listed["far"]["catalog_type"] == "FOREIGN_CATALOG"
+    assert here.ok("GET", f"{UNITY}/catalogs/far")["name"] == "far"
+    schemas = here.ok("GET", f"{UNITY}/schemas", catalog_name="far")["schemas"]
+    assert {"far.s", "far.shop"} <= {schema["full_name"] for schema in schemas}
+    assert here.ok("GET", f"{UNITY}/schemas/far.shop")["catalog_name"] == "far"
+
+    assert browsed(here, "shop") == [f"far.shop.{table}" for table in tables]
+    table = here.ok("GET", f"{UNITY}/tables/far.shop.t1")
+    assert (table["full_name"], table["catalog_name"]) == ("far.shop.t1", "far")
+    assert [column["type_name"] for column in table["columns"]] == ["LONG", "STRING"]
+    query = {"catalog_name": "far", "table_name_pattern": "t_"}
+    summaries = here.ok("GET", f"{UNITY}/table-summaries", **query)["tables"]
+    assert {summary["full_name"] for summary in summaries} == {f"far.shop.{t}" for t in tables}
+    # Made while somebody looks.
+    register(api, f"{outside}.shop.late", delta.write("late", ROWS))
+    assert "far.shop.late" in browsed(here, "shop")
+
+
+def test_an_outside_catalog_is_shown_to_its_readers_only(reading: Server, outside: str) -> None:
+    here = Api(reading.http, reading.token)
+    with person(here) as reader, person(here) as stranger:
+        group = {"displayName": "analysts", "members": [{"value": reader.id}]}
+        with principal(here, "Groups", **group):
+            seen = reader.api.ok("GET", f"{UNITY}/catalogs").get("catalogs", [])
+            assert "far" in {catalog["name"] for catalog in seen}
+            assert "down" not in {catalog["name"] for catalog in seen}
+            reader.api.ok("GET", f"{UNITY}/schemas/far.s")
+        seen = stranger.api.ok("GET", f"{UNITY}/catalogs").get("catalogs", [])
+        assert "far" not in {catalog["name"] for catalog in seen}
+        for path in ("catalogs/far", "schemas/far.s", "tables/far.s.users"):
+            assert "not found" in stranger.api.refused(404, "GET", f"{UNITY}/{path}").message
+        for path, query in [
+            ("schemas", {"catalog_name": "far"}),
+            ("tables", {"catalog_name": "far", "schema_name": "s"}),
+            ("table-summaries", {"catalog_name": "far"}),
+        ]:
+            stranger.api.refused(404, "GET", f"{UNITY}/{path}", **query)
+
+
+def test_an_outside_catalog_is_changed_where_it_is(reading: Server) -> None:
+    here = Api(reading.http, reading.token)
+    comment = {"comment": "x"}
+    table = {"name": "t", "catalog_name": "far", "schema_name": "s", "storage_location": "/srv/t"}
+    for method, path, body in [
+        ("PATCH", "catalogs/far", comment),
+        ("DELETE", "catalogs/far", None),
+        ("POST", "schemas", {"name": "new", "catalog_name": "far"}),
+        ("PATCH", "schemas/far.s", comment),
+        ("DELETE", "schemas/far.s", None),
+        ("POST", "tables", table),
+        ("PATCH", "tables/far.s.users", comment),
+        ("DELETE", "tables/far.s.users", None),
+    ]:
+        told = here.refused(400, method, f"{UNITY}/{path}", body).message
+        assert "another Unity Catalog server" in told, path
+
+
+def test_what_is_asked_of_a_bad_catalog_is_told(reading: Server) -> None:
+    here = Api(reading.http, reading.token)
+    query = {"catalog_name": "down", "schema_name": "s"}
+    assert "cannot be reached" in here.refused(503, "GET", f"{UNITY}/tables", **query).message
+    here.refused(404, "GET", f"{UNITY}/tables/far.s.nobody")
+    Answers.tables = {"list": (200, "[1]"), "null": (200, '{"name": null}')}
+    for name in Answers.tables:
+        told = here.refused(400, "GET", f"{UNITY}/tables/broken.s.{name}").message
+        assert "something else" in told and "broken" in told
 
 
 def test_a_catalog_that_is_slow_or_down_is_named(reading: Server, target: dict) -> None:

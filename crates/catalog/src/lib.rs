@@ -8,6 +8,7 @@ mod mounted;
 mod name;
 mod outside;
 mod policy;
+mod question;
 
 use std::collections::HashMap;
 
@@ -19,6 +20,7 @@ pub use mounted::Mounted;
 pub use name::{NameError, TableName, check_part, join_name, split_name};
 pub use outside::{Mount, Outside};
 pub use policy::{ObjectStore, Policy};
+pub use question::{Paging, Question};
 
 /// Where a table's files are, with the options that open their store.
 #[derive(Clone)]
@@ -54,8 +56,16 @@ pub trait Catalog: Send + Sync {
     /// Who may read the tables of a catalog that is not ours; None if it is ours, or nobody's.
     async fn readers(&self, catalog: &str) -> Result<Option<Vec<String>>, Error>;
 
-    /// Whether an outside catalog has taken the name.
-    fn is_mounted(&self, catalog: &str) -> bool;
+    /// What an outside server says about a catalog, in the Unity Catalog API's form and in its own names. None
+    /// if it does not know of such a thing, or the catalog is no outside one.
+    async fn ask(
+        &self,
+        catalog: &str,
+        question: &Question<'_>,
+    ) -> Result<Option<serde_json::Value>, Error>;
+
+    /// Names that outside catalogs have taken.
+    fn mounts(&self) -> Vec<&str>;
 
     /// What opens a location that has no name yet.
     fn open(&self, location: &Location) -> Result<DeltaLocation, Error>;

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
-use crate::{Catalog, DeltaLocation, Embedded, Error, Location, Outside, Policy, TableName};
+use crate::{
+    Catalog, DeltaLocation, Embedded, Error, Location, Outside, Policy, Question, TableName,
+};
 
 pub struct Mounted {
     embedded: Embedded,
@@ -26,34 +29,39 @@ impl Mounted {
     }
 }
 
+impl Mounted {
+    /// Whoever is asked about a catalog that is not ours.
+    async fn outside_of(&self, catalog: &str) -> Result<Option<&Outside>, Error> {
+        match (self.outside.get(catalog), &self.any) {
+            (Some(outside), _) => Ok(Some(outside)),
+            (None, Some(any)) if !self.embedded.has_catalog(catalog).await? => Ok(Some(any)),
+            _ => Ok(None),
+        }
+    }
+}
+
 #[async_trait]
 impl Catalog for Mounted {
     async fn resolve(&self, name: &TableName) -> Result<DeltaLocation, Error> {
-        if let Some(outside) = self.outside.get(&name.catalog) {
-            return outside.resolve(name, &self.policy).await;
-        }
-        match &self.any {
-            Some(outside) if !self.embedded.has_catalog(&name.catalog).await? => {
-                outside.resolve(name, &self.policy).await
-            }
-            _ => self.embedded.resolve(name).await,
+        match self.outside_of(&name.catalog).await? {
+            Some(outside) => outside.resolve(name, &self.policy).await,
+            None => self.embedded.resolve(name).await,
         }
     }
 
     async fn readers(&self, catalog: &str) -> Result<Option<Vec<String>>, Error> {
-        if let Some(outside) = self.outside.get(catalog) {
-            return Ok(Some(outside.readers().to_vec()));
-        }
-        match &self.any {
-            Some(outside) if !self.embedded.has_catalog(catalog).await? => {
-                Ok(Some(outside.readers().to_vec()))
-            }
-            _ => Ok(None),
+        Ok(self.outside_of(catalog).await?.map(|outside| outside.readers().to_vec()))
+    }
+
+    async fn ask(&self, catalog: &str, question: &Question<'_>) -> Result<Option<Value>, Error> {
+        match self.outside_of(catalog).await? {
+            Some(outside) => outside.ask(catalog, question).await,
+            None => Ok(None),
         }
     }
 
-    fn is_mounted(&self, catalog: &str) -> bool {
-        self.outside.contains_key(catalog)
+    fn mounts(&self) -> Vec<&str> {
+        self.outside.keys().map(String::as_str).collect()
     }
 
     fn open(&self, location: &Location) -> Result<DeltaLocation, Error> {

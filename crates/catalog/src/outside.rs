@@ -1,4 +1,4 @@
-//! An outside Unity Catalog server: where its tables are, and credentials for their files.
+//! An outside Unity Catalog server: what lies in it, where its tables are, and credentials for their files.
 //!
 //! What it answers is checked like a user's word: a location must be one that may be read, and the columns
 //! are the log's, whatever the server says of them.
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
-use crate::{DeltaLocation, Error, Location, Policy, TableName};
+use crate::{DeltaLocation, Error, Location, Policy, Question, TableName, join_name};
 
 /// A server that does not answer in this time is down as far as its callers care.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -111,14 +111,14 @@ impl Outside {
         name: &TableName,
         policy: &Policy,
     ) -> Result<DeltaLocation, Error> {
-        let remote = TableName {
-            catalog: self.remote_name.clone().unwrap_or_else(|| name.catalog.clone()),
-            ..name.clone()
-        };
-        let table: Table = self.get(name, &["tables", &remote.to_string()]).await?;
+        let about = name.to_string();
+        let remote = [self.name_there(&name.catalog), &name.schema, &name.table];
+        let request = self.http.get(self.url(&["tables", &join_name(&remote)]));
+        let found: Option<Table> = self.send(&about, request).await?;
+        let table = found.ok_or_else(|| Error::NoSuchTable(name.clone()))?;
         let format = table.data_source_format.unwrap_or_default();
         if !format.eq_ignore_ascii_case("DELTA") {
-            return Err(self.refused(name, &format!("says that it is {format}, not DELTA")));
+            return Err(self.refused(&about, &format!("says that it is {format}, not DELTA")));
         }
         let location = Location::parse(table.storage_location.as_deref().unwrap_or_default())?;
         if location.file_path().is_some() {
@@ -128,50 +128,68 @@ impl Outside {
         Ok(policy.open_with(&location, options(credential))?)
     }
 
-    async fn get<T: for<'de> Deserialize<'de>>(
+    /// What the server says about the catalog, which is called `catalog` here; None if there is no such thing.
+    pub(crate) async fn ask(
         &self,
-        name: &TableName,
-        path: &[&str],
-    ) -> Result<T, Error> {
-        self.send(name, self.http.get(self.url(path))).await
+        catalog: &str,
+        question: &Question<'_>,
+    ) -> Result<Option<Value>, Error> {
+        let (path, query) = question.request(self.name_there(catalog));
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let mut url = self.url(&path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.send(catalog, self.http.get(url)).await
+    }
+
+    fn name_there<'a>(&'a self, name: &'a str) -> &'a str {
+        self.remote_name.as_deref().unwrap_or(name)
     }
 
     async fn credential(&self, name: &TableName, id: Option<&str>) -> Result<Credential, Error> {
-        let id = id.ok_or_else(|| self.refused(name, "names no table_id"))?;
+        let about = name.to_string();
+        let id = id.ok_or_else(|| self.refused(&about, "names no table_id"))?;
         let request = self.http.post(self.url(&["temporary-table-credentials"]));
-        self.send(name, request.json(&json!({"table_id": id, "operation": "READ"}))).await
+        let request = request.json(&json!({"table_id": id, "operation": "READ"}));
+        let found = self.send(&about, request).await?;
+        found.ok_or_else(|| Error::NoSuchTable(name.clone()))
     }
 
+    /// `about` is what an error begins with. None is the server's 404.
     async fn send<T: for<'de> Deserialize<'de>>(
         &self,
-        name: &TableName,
+        about: &str,
         request: RequestBuilder,
-    ) -> Result<T, Error> {
+    ) -> Result<Option<T>, Error> {
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let answer = request.send().await.map_err(|error| self.down(name, &error))?;
+        let answer = request.send().await.map_err(|error| self.down(about, &error))?;
         let status = answer.status();
-        let body = self.body(name, answer).await?;
+        let body = self.body(about, answer).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body).map_err(|error| {
-                self.refused(name, &format!("answers with something else than a table: {error}"))
+            StatusCode::OK => serde_json::from_slice(&body).map(Some).map_err(|error| {
+                self.refused(
+                    about,
+                    &format!("answers with something else than was asked for: {error}"),
+                )
             }),
-            StatusCode::NOT_FOUND => Err(Error::NoSuchTable(name.clone())),
+            StatusCode::NOT_FOUND => Ok(None),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                Err(self.unavailable(name, &format!("answers {status}")))
+                Err(self.unavailable(about, &format!("answers {status}")))
             }
-            status => Err(self.refused(name, &format!("answers {status}: {}", message(&body)))),
+            status => Err(self.refused(about, &format!("answers {status}: {}", message(&body)))),
         }
     }
 
-    async fn body(&self, name: &TableName, mut answer: Response) -> Result<Vec<u8>, Error> {
+    async fn body(&self, about: &str, mut answer: Response) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(|error| self.down(name, &error))? {
+        while let Some(part) = answer.chunk().await.map_err(|error| self.down(about, &error))? {
             body.extend_from_slice(&part);
             if body.len() > MOST_BYTES {
-                return Err(self.refused(name, "answers without end"));
+                return Err(self.refused(about, "answers without end"));
             }
         }
         Ok(body)
@@ -186,7 +204,7 @@ impl Outside {
         url
     }
 
-    fn down(&self, name: &TableName, error: &reqwest::Error) -> Error {
+    fn down(&self, about: &str, error: &reqwest::Error) -> Error {
         let problem = if error.is_timeout() {
             format!("does not answer within {} s", PATIENCE.as_secs())
         } else if error.is_connect() {
@@ -194,15 +212,15 @@ impl Outside {
         } else {
             String::from("broke off its answer")
         };
-        self.unavailable(name, &problem)
+        self.unavailable(about, &problem)
     }
 
-    fn unavailable(&self, name: &TableName, problem: &str) -> Error {
-        Error::OutsideDown(format!("{name}: the catalog at {} {problem}", self.base))
+    fn unavailable(&self, about: &str, problem: &str) -> Error {
+        Error::OutsideDown(format!("{about}: the catalog at {} {problem}", self.base))
     }
 
-    fn refused(&self, name: &TableName, problem: &str) -> Error {
-        Error::OutsideRefused(format!("{name}: the catalog at {} {problem}", self.base))
+    fn refused(&self, about: &str, problem: &str) -> Error {
+        Error::OutsideRefused(format!("{about}: the catalog at {} {problem}", self.base))
     }
 }
 

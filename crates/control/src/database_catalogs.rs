@@ -22,7 +22,7 @@ impl Control {
         require("database_instance_name", &request.database_instance_name)?;
         require("database_name", &request.database_name)?;
         let instance = self.find_instance(&request.database_instance_name).await?;
-        let elsewhere = self.catalog.is_mounted(&request.name)
+        let elsewhere = self.catalog.mounts().contains(&request.name.as_str())
             || self.store.unity_catalog(&request.name).await?.is_some();
         if elsewhere {
             return Err(name_taken(&request.name));

@@ -27,18 +27,19 @@ pub(crate) fn check_place(database: &str, schema: &str) -> Result<()> {
 }
 
 impl Control {
-    /// The writer may create its tables in the target schema, which is made if it is missing.
+    /// The writer may create its tables in the target schema, which is made if it is missing. Gives whether
+    /// the table is there and was published.
     pub(crate) async fn prepare_target(
         &self,
         instance: &Instance,
         table: &SyncedTable,
         create: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         check_place(&table.database_name, &table.schema_name)?;
         self.ensure_database(instance, &table.database_name, create).await?;
         let session = self.admin_session(instance, &table.database_name).await?;
         if is_prepared(&session, &table.schema_name).await? {
-            return Ok(());
+            return is_published(&session, table).await;
         }
         let schema =
             QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
@@ -58,7 +59,8 @@ impl Control {
                  grant connect, create on database {database} to {WRITER_ROLE};"
             ))
             .await
-            .map_err(refused("preparing the schema of a synced table"))
+            .map_err(refused("preparing the schema of a synced table"))?;
+        Ok(false)
     }
 
     /// The creator reads the table and may pass that on; nobody but the writer writes it. A table that
@@ -70,15 +72,7 @@ impl Control {
     ) -> Result<()> {
         let session = self.admin_session(instance, &table.database_name).await?;
         let name = qualified(table)?;
-        let owned = session
-            .query_opt(
-                "select from pg_catalog.pg_tables
-                 where schemaname = $1 and tablename = $2 and tableowner = $3",
-                &[&table.schema_name, &table.table_name, &TABLE_OWNER_ROLE],
-            )
-            .await
-            .map_err(refused("looking at a synced table"))?;
-        if owned.is_some() {
+        if is_published(&session, table).await? {
             return Ok(());
         }
         let reader = self.reader(&session, instance, table).await?;
@@ -148,6 +142,19 @@ impl Control {
 /// which PostgreSQL refuses to the later one. Nobody keeps us waiting for long by holding the lock.
 const ONE_AT_A_TIME: &str = "set local lock_timeout = '10s';
      select pg_catalog.pg_advisory_xact_lock(7809641312259371636);";
+
+/// Whether the table is there and belongs to the owner of published ones.
+async fn is_published(session: &Session, table: &SyncedTable) -> Result<bool> {
+    let owned = session
+        .query_opt(
+            "select from pg_catalog.pg_tables
+             where schemaname = $1 and tablename = $2 and tableowner = $3",
+            &[&table.schema_name, &table.table_name, &TABLE_OWNER_ROLE],
+        )
+        .await
+        .map_err(refused("looking at a synced table"))?;
+    Ok(owned.is_some())
+}
 
 /// Whether the schema is there and the writer has what it needs: then nothing is written.
 async fn is_prepared(session: &Session, schema: &str) -> Result<bool> {

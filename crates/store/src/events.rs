@@ -1,7 +1,7 @@
 //! Events of pipelines, for people: what their updates have done.
 
 use jiff::Timestamp;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use crate::{Result, Store};
@@ -35,26 +35,32 @@ impl From<&Row> for PipelineEvent {
     }
 }
 
-impl Store {
-    pub async fn add_event(
-        &self,
-        pipeline: Uuid,
-        update: Option<Uuid>,
-        level: &str,
-        event_type: &str,
-        message: &str,
-    ) -> Result<()> {
-        self.connection()
-            .await?
+/// An event of an update, written together with what it tells of.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub level: &'static str,
+    pub event_type: &'static str,
+    pub message: String,
+}
+
+pub(crate) async fn add(
+    transaction: &Transaction<'_>,
+    update: Uuid,
+    events: &[NewEvent],
+) -> Result<()> {
+    for event in events {
+        transaction
             .execute(
                 "insert into pipeline_events (id, pipeline_id, update_id, level, event_type, message)
-                 values ($1, $2, $3, $4, $5, $6)",
-                &[&Uuid::new_v4(), &pipeline, &update, &level, &event_type, &message],
+                 select $1, pipeline_id, id, $3, $4, $5 from pipeline_updates where id = $2",
+                &[&Uuid::new_v4(), &update, &event.level, &event.event_type, &event.message],
             )
             .await?;
-        Ok(())
     }
+    Ok(())
+}
 
+impl Store {
     /// At most `limit` events past `cursor`, in the asked order.
     pub async fn events(
         &self,

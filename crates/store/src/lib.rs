@@ -33,7 +33,7 @@ use tokio_postgres::{Config, NoTls};
 pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
 pub use database_catalogs::DatabaseCatalogRow;
 pub use error::Error;
-pub use events::PipelineEvent;
+pub use events::{NewEvent, PipelineEvent};
 pub use federation::{FederationPolicy, FederationSpec};
 pub use grants::{Grant, NewCode, Once, RedeemedCode};
 pub use instances::{Instance, InstanceStatus, NewInstance};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
+use crate::events::{self, NewEvent};
 use crate::synced_tables::{AppliedVersion, SyncedTable};
 use crate::{Result, Store};
 
@@ -202,8 +203,14 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// The update runs, at least for this table.
-    pub async fn begin_update(&self, table: Uuid, update: Uuid) -> Result<()> {
+    /// The update runs, at least for this table, which is in this state from now on.
+    pub async fn begin_update(
+        &self,
+        table: Uuid,
+        update: Uuid,
+        state: &str,
+        events: &[NewEvent],
+    ) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         transaction
@@ -220,6 +227,13 @@ impl Store {
                 &[&update, &table],
             )
             .await?;
+        transaction
+            .execute(
+                "update synced_tables set state = $2, message = null where id = $1",
+                &[&table, &state],
+            )
+            .await?;
+        events::add(&transaction, update, events).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -232,11 +246,13 @@ impl Store {
         applied: &AppliedVersion,
         state: &str,
         message: &str,
+        events: &[NewEvent],
     ) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         end_part(&transaction, update, table, "COMPLETED").await?;
         record_applied(&transaction, table, applied, state, message).await?;
+        events::add(&transaction, update, events).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -249,6 +265,7 @@ impl Store {
         applied: &AppliedVersion,
         state: &str,
         message: &str,
+        events: &[NewEvent],
     ) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
@@ -260,6 +277,7 @@ impl Store {
             )
             .await?;
         record_applied(&transaction, table, applied, state, message).await?;
+        events::add(&transaction, update, events).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -271,6 +289,7 @@ impl Store {
         update: Uuid,
         state: &str,
         message: &str,
+        events: &[NewEvent],
     ) -> Result<()> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
@@ -281,6 +300,7 @@ impl Store {
                 &[&table, &state, &message],
             )
             .await?;
+        events::add(&transaction, update, events).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -118,12 +118,12 @@ async fn follow(
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Outcome, Error> {
-    let source = until(cancel, open(&job.source)).await?;
+    // Neither waits for the other: a small run is mostly this.
+    let both = async { tokio::try_join!(open(&job.source), Target::open(&job.target, &job.table)) };
+    let (source, mut target) = until(cancel, both).await?;
+    failpoint::reach("connected");
     progress.start(source.version());
     let mut layout = Layout::of(source.columns(), &job.primary_key, &job.options)?;
-
-    let mut target = until(cancel, Target::open(&job.target, &job.table)).await?;
-    failpoint::reach("connected");
     if layout.has_vectors() {
         layout.vectors_in = Some(until(cancel, target.schema_of_vectors()).await?);
     }

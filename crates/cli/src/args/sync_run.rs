@@ -33,6 +33,9 @@ pub(crate) struct SyncRunArgs {
     /// Compare all rows even if the table already holds the source's version
     #[arg(long)]
     pub(crate) full_refresh: bool,
+    /// Leave gathering statistics of a table that was loaded to autovacuum
+    #[arg(long)]
+    pub(crate) no_analyze: bool,
     /// Option of the object store, such as aws_region=eu-west-1; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) storage_option: Vec<String>,

@@ -82,10 +82,17 @@ fn look_after(task: &str, done: Result<()>) {
 
 impl Driver {
     async fn look_around(self: &Arc<Self>) -> Result<()> {
+        // First what somebody waits for.
+        let begun = self.begin_what_is_due().await;
         let control = &self.control;
         look_after("telling instances of identities", control.publish_identities().await);
         look_after("looking at open sessions", control.recheck_sessions().await);
         look_after("dropping roles of expired tokens", control.drop_idle_readers().await);
+        begun
+    }
+
+    async fn begin_what_is_due(self: &Arc<Self>) -> Result<()> {
+        let control = &self.control;
         for uid in control.store.due_instances(control.node).await? {
             if !self.is_busy(uid) && instance::needs_work(control, uid).await? {
                 self.begin(Lease::Instance(uid), uid, &self.instances);

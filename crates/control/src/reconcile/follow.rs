@@ -10,11 +10,11 @@ use lakeport_api::SyncedTableState;
 use tokio_util::sync::CancellationToken;
 
 use super::synced_table::{
-    Failure, Work, applied, begin, conclude, from_error, from_run_error, message, prepare, report,
-    run, while_wanted,
+    Failure, Prepared, Work, applied, begin, conclude, from_run_error, message, news, prepare,
+    publish, run, while_wanted,
 };
 use crate::synced_table_wire::state_name;
-use crate::{Result, RunKind, RunOutcome, RunProgress};
+use crate::{Error, Result, RunKind, RunOutcome, RunProgress};
 
 pub(super) async fn follow(work: &Work<'_>, cancel: CancellationToken) -> Result<()> {
     begin(work).await?;
@@ -28,19 +28,17 @@ async fn keep_up(
     cancel: CancellationToken,
 ) -> std::result::Result<Infallible, Failure> {
     let mut recorded = work.table.applied.as_ref().map(|applied| applied.version);
-    let mut published = false;
     loop {
         // Its way to the source may hold credentials that end.
-        let job = prepare(work).await?;
+        let Prepared { job, mut published } = prepare(work).await?;
         let (source, source_name) = (job.source.clone(), job.source_name.clone());
         let mut again = true;
         while again {
             let started_at = Timestamp::now();
             let progress = RunProgress::default();
             let outcome = run(work, job.clone(), progress.into(), false, &cancel).await?;
-            if !published {
-                let target = work.control.publish_target(work.instance, work.table).await;
-                target.map_err(from_error)?;
+            if !published || outcome.kind == RunKind::Loaded {
+                publish(work).await?;
                 published = true;
             }
             if recorded != Some(outcome.version) {
@@ -61,11 +59,8 @@ async fn record(
 ) -> std::result::Result<(), Failure> {
     let state = state_name(SyncedTableState::OnlineContinuousUpdate);
     let applied = applied(started_at, outcome);
-    let recorded = async {
-        report(work, outcome).await?;
-        let (store, table, update) = (&work.control.store, work.table.id, work.update.id);
-        store.advance_update(table, update, &applied, &state, &message(outcome)).await?;
-        crate::Result::Ok(())
-    };
-    recorded.await.map_err(|error| Failure::Later(error.message().to_owned()))
+    let (store, table, update) = (&work.control.store, work.table.id, work.update.id);
+    let (message, news) = (message(outcome), news(work, outcome));
+    let recorded = store.advance_update(table, update, &applied, &state, &message, &news).await;
+    recorded.map_err(|error| Failure::Later(Error::from(error).message().to_owned()))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lakeport_api::{InstanceState, SyncedTableState};
 use lakeport_catalog::TableName;
-use lakeport_store::{AppliedVersion, Instance, SyncedTable, TableUpdate};
+use lakeport_store::{AppliedVersion, Instance, NewEvent, SyncedTable, TableUpdate};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -25,6 +25,10 @@ use crate::{
 const CANCEL_POLL: Duration = Duration::from_secs(1);
 /// How soon it is noticed that an instance has come up.
 const INSTANCE_POLL: Duration = Duration::from_secs(1);
+
+/// Kinds of events.
+const UPDATE: &str = "update_progress";
+const FLOW: &str = "flow_progress";
 
 /// How a run ended when not well.
 pub(super) enum Failure {
@@ -118,18 +122,14 @@ async fn end(control: &Control, instance: &Instance, table: &SyncedTable) -> Res
 }
 
 async fn run_update(work: &Work<'_>, cancel: CancellationToken) -> Result<()> {
-    let Work { control, instance, table, .. } = *work;
     let started_at = Timestamp::now();
     begin(work).await?;
     match while_wanted(work, &cancel, |stop| run_once(work, stop)).await {
-        Ok(outcome) => match control.publish_target(instance, table).await.map_err(from_error) {
-            Ok(()) => {
-                complete(work, started_at, &outcome).await?;
-                gather_statistics(work, &outcome).await;
-                Ok(())
-            }
-            Err(failure) => conclude(work, failure).await,
-        },
+        Ok(outcome) => {
+            complete(work, started_at, &outcome).await?;
+            gather_statistics(work, &outcome).await;
+            Ok(())
+        }
         Err(failure) => conclude(work, failure).await,
     }
 }
@@ -168,12 +168,11 @@ pub(super) async fn begin(work: &Work<'_>) -> Result<()> {
         (Some(_), Policy::Continuous) => SyncedTableState::OnlineContinuousUpdate,
         (Some(_), _) => SyncedTableState::OnlineTriggeredUpdate,
     };
-    control.store.set_synced_table_state(table.id, &state_name(state), None).await?;
-    if update.state != "RUNNING" {
-        let message = format!("Update {} of {} is RUNNING.", short(update.id), table.name);
-        event(work, "INFO", "update_progress", &message).await?;
-    }
-    control.store.begin_update(table.id, update.id).await?;
+    let news = match update.state.as_str() {
+        "RUNNING" => Vec::new(),
+        _ => vec![event("INFO", UPDATE, told(work, "RUNNING"))],
+    };
+    control.store.begin_update(table.id, update.id, &state_name(state), &news).await?;
     Ok(())
 }
 
@@ -181,15 +180,30 @@ async fn run_once(
     work: &Work<'_>,
     cancel: CancellationToken,
 ) -> std::result::Result<RunOutcome, Failure> {
-    let job = prepare(work).await?;
+    let Prepared { job, published } = prepare(work).await?;
     let progress = work.control.progress.begin(work.table.id);
     let outcome = run(work, job, progress, work.refreshes(), &cancel).await;
     work.control.progress.end(work.table.id);
-    outcome
+    let outcome = outcome?;
+    if !published || outcome.kind == RunKind::Loaded {
+        publish(work).await?;
+    }
+    Ok(outcome)
 }
 
-/// A run as the table's spec describes it, with its target ready to be written.
-pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Failure> {
+pub(super) async fn publish(work: &Work<'_>) -> std::result::Result<(), Failure> {
+    work.control.publish_target(work.instance, work.table).await.map_err(from_error)
+}
+
+/// A run whose target is ready to be written.
+pub(super) struct Prepared {
+    pub(super) job: SyncRun,
+    /// Whether the table is there and was published.
+    pub(super) published: bool,
+}
+
+/// A run as the table's spec describes it.
+pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<Prepared, Failure> {
     let Work { control, instance, table, .. } = *work;
     let spec = stored_spec(&table.request).map_err(from_error)?;
     let shape = shape_of(&spec).map_err(from_error)?;
@@ -199,8 +213,8 @@ pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Fai
     control.require_select_of(&table.creator, &name).await.map_err(from_error)?;
     let source = control.catalog.resolve(&name).await.map_err(|error| from_error(error.into()))?;
     let create = spec.create_database_objects_if_missing.unwrap_or_default();
-    control.prepare_target(instance, table, create).await.map_err(from_error)?;
-    Ok(SyncRun {
+    let published = control.prepare_target(instance, table, create).await.map_err(from_error)?;
+    let job = SyncRun {
         mode: match policy_of(table) {
             Policy::Snapshot => RunMode::Snapshot,
             Policy::Triggered | Policy::Continuous => RunMode::Changes,
@@ -213,7 +227,8 @@ pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Fai
         table: table.table_name.clone(),
         shape,
         settings,
-    })
+    };
+    Ok(Prepared { job, published })
 }
 
 pub(super) async fn run(
@@ -291,18 +306,18 @@ pub(super) fn from_run_error(error: RunError, source: &str) -> Failure {
 async fn complete(work: &Work<'_>, started_at: Timestamp, outcome: &RunOutcome) -> Result<()> {
     let Work { control, table, update, .. } = *work;
     let applied = applied(started_at, outcome);
-    report(work, outcome).await?;
-    let message = message(outcome);
+    let mut news = news(work, outcome);
+    let (store, message) = (&control.store, message(outcome));
     if policy_of(table) == Policy::Continuous {
         // Loaded: from here on it follows.
         let state = state_name(SyncedTableState::OnlineContinuousUpdate);
-        control.store.advance_update(table.id, update.id, &applied, &state, &message).await?;
+        store.advance_update(table.id, update.id, &applied, &state, &message, &news).await?;
         return Ok(());
     }
+    news.push(event("INFO", UPDATE, told(work, "COMPLETED")));
     let state = state_name(SyncedTableState::OnlineNoPendingUpdate);
-    control.store.complete_update(table.id, update.id, &applied, &state, &message).await?;
-    let message = format!("Update {} of {} is COMPLETED.", short(update.id), table.name);
-    event(work, "INFO", "update_progress", &message).await
+    store.complete_update(table.id, update.id, &applied, &state, &message, &news).await?;
+    Ok(())
 }
 
 pub(super) fn applied(started_at: Timestamp, outcome: &RunOutcome) -> AppliedVersion {
@@ -314,17 +329,13 @@ pub(super) fn applied(started_at: Timestamp, outcome: &RunOutcome) -> AppliedVer
     }
 }
 
-/// Tells about a run in the pipeline's events. Of changes that a continuous pipeline applies there are
-/// too many to tell.
-pub(super) async fn report(work: &Work<'_>, outcome: &RunOutcome) -> Result<()> {
-    if let Some(warning) = &outcome.warning {
-        event(work, "WARN", "flow_progress", warning).await?;
-    }
+/// What a run tells in the pipeline's events. Of changes that a continuous pipeline applies there are too
+/// many to tell.
+pub(super) fn news(work: &Work<'_>, outcome: &RunOutcome) -> Vec<NewEvent> {
+    let warning = outcome.warning.iter().map(|warning| event("WARN", FLOW, warning.clone()));
     let quiet = outcome.kind != RunKind::Loaded && policy_of(work.table) == Policy::Continuous;
-    if quiet {
-        return Ok(());
-    }
-    event(work, "INFO", "flow_progress", &outcome.summary).await
+    let summary = (!quiet).then(|| event("INFO", FLOW, outcome.summary.clone()));
+    warning.chain(summary).collect()
 }
 
 pub(super) fn message(outcome: &RunOutcome) -> String {
@@ -338,8 +349,9 @@ async fn fail(work: &Work<'_>, message: &str) -> Result<()> {
     let Work { control, table, update, .. } = *work;
     let (_, failed) = resting_states(table);
     tracing::warn!(synced_table.name = table.name, error = message, "an update failed");
-    control.store.fail_update(table.id, update.id, &state_name(failed), message).await?;
-    event(work, "ERROR", "update_progress", message).await
+    let news = [event("ERROR", UPDATE, message.to_owned())];
+    control.store.fail_update(table.id, update.id, &state_name(failed), message, &news).await?;
+    Ok(())
 }
 
 /// Where a table rests after a run that changed nothing: undisturbed, and failed.
@@ -352,12 +364,12 @@ fn resting_states(table: &SyncedTable) -> (SyncedTableState, SyncedTableState) {
     }
 }
 
-async fn event(work: &Work<'_>, level: &str, event_type: &str, message: &str) -> Result<()> {
-    let (pipeline, update) = (work.table.pipeline_id, Some(work.update.id));
-    work.control.store.add_event(pipeline, update, level, event_type, message).await?;
-    Ok(())
+fn event(level: &'static str, event_type: &'static str, message: String) -> NewEvent {
+    NewEvent { level, event_type, message }
 }
 
-fn short(id: Uuid) -> String {
-    id.to_string().chars().take(6).collect()
+/// What has become of the update.
+fn told(work: &Work<'_>, state: &str) -> String {
+    let id: String = work.update.id.to_string().chars().take(6).collect();
+    format!("Update {id} of {} is {state}.", work.table.name)
 }

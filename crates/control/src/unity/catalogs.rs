@@ -24,7 +24,7 @@ impl Control {
         check_part("catalog", &request.name).map_err(|error| Error::invalid("name", error))?;
         let taken =
             || Error::already_exists(format!("catalog \"{}\" already exists", request.name));
-        let elsewhere = self.catalog.is_mounted(&request.name)
+        let elsewhere = self.catalog.mounts().contains(&request.name.as_str())
             || self.store.database_catalog(&request.name).await?.is_some();
         if elsewhere {
             return Err(taken());
@@ -39,7 +39,11 @@ impl Control {
     }
 
     pub async fn get_unity_catalog(&self, caller: &Principal, name: &str) -> Result<CatalogInfo> {
-        match self.catalog_behind(&self.who(caller).await?, name).await? {
+        let who = self.who(caller).await?;
+        if self.is_outside(&who, name).await? {
+            return self.outside_catalog(name).await;
+        }
+        match self.catalog_behind(&who, name).await? {
             Behind::Embedded(row) => Ok(catalog_info(row)),
             Behind::Database(row) => {
                 let state = self.provisioning_state(&row).await?;
@@ -62,7 +66,7 @@ impl Control {
         }
     }
 
-    /// Both kinds in one list, by name.
+    /// All kinds in one list, by name.
     pub async fn list_unity_catalogs(
         &self,
         caller: &Principal,
@@ -78,6 +82,8 @@ impl Control {
         let databases = self.store.all_database_catalogs(instances, after, limit).await?;
         let mut rows: Vec<CatalogInfo> = embedded.into_iter().map(catalog_info).collect();
         rows.extend(databases.into_iter().map(|row| database_catalog_info(row, None)));
+        let mounted = self.mounted_catalogs(&who).await?;
+        rows.extend(mounted.into_iter().filter(|catalog| catalog.name > *after));
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(request.page(rows, |row| row.name.clone()))
     }
@@ -90,6 +96,7 @@ impl Control {
     ) -> Result<CatalogInfo> {
         let who = self.who(caller).await?;
         let patch = self.checked_patch(request).await?;
+        self.refuse_outside(&who, name, "change it").await?;
         match self.catalog_behind(&who, name).await? {
             Behind::Embedded(_) => {
                 require_manager(&self.held(&who, &catalog_place(name)).await?, name)?;
@@ -114,6 +121,7 @@ impl Control {
         force: bool,
     ) -> Result<()> {
         let who = self.who(caller).await?;
+        self.refuse_outside(&who, name, "drop it").await?;
         if let Behind::Database(row) = self.catalog_behind(&who, name).await? {
             if !who.owns(&row.owner) {
                 return Err(lacking("ownership", name));

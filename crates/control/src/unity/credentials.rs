@@ -54,8 +54,12 @@ impl Control {
     fn credential_of(&self, location: &str, write: bool) -> Result<TableCredential> {
         let parsed = Location::parse(location).map_err(lakeport_catalog::Error::from)?;
         self.catalog.open(&parsed)?;
-        let mut credential =
-            TableCredential { url: location.to_owned(), ..TableCredential::default() };
+        let expires = Timestamp::now().checked_add(LIFETIME).ok().map(Timestamp::as_millisecond);
+        let mut credential = TableCredential {
+            url: location.to_owned(),
+            expiration_time: expires,
+            ..TableCredential::default()
+        };
         if parsed.file_path().is_some() {
             return Ok(credential);
         }
@@ -85,8 +89,6 @@ impl Control {
                 credential.azure_user_delegation_sas = Some(AzureSas { sas_token });
             }
         }
-        credential.expiration_time =
-            Timestamp::now().checked_add(LIFETIME).ok().map(Timestamp::as_millisecond);
         Ok(credential)
     }
 }

@@ -36,7 +36,22 @@ fn millis(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_millisecond)
 }
 
+/// What was never changed was last changed when it was made.
+fn last_change(
+    created_at: Timestamp,
+    created_by: Option<&String>,
+    updated_at: Option<Timestamp>,
+    updated_by: Option<String>,
+) -> (Option<Timestamp>, Option<String>) {
+    match updated_at {
+        Some(at) => (Some(at), updated_by),
+        None => (Some(created_at), created_by.cloned()),
+    }
+}
+
 pub(super) fn catalog_info(row: UnityCatalog) -> CatalogInfo {
+    let (changed_at, changed_by) =
+        last_change(row.created_at, row.created_by.as_ref(), row.updated_at, row.updated_by);
     CatalogInfo {
         catalog_type: Some(String::from(MANAGED)),
         comment: row.comment,
@@ -47,13 +62,15 @@ pub(super) fn catalog_info(row: UnityCatalog) -> CatalogInfo {
         owner: Some(row.owner),
         properties: properties(row.properties),
         securable_type: Some(String::from("CATALOG")),
-        updated_at: millis(row.updated_at),
-        updated_by: row.updated_by,
+        updated_at: millis(changed_at),
+        updated_by: changed_by,
         ..CatalogInfo::default()
     }
 }
 
 pub(super) fn database_catalog_info(row: DatabaseCatalogRow, state: Option<&str>) -> CatalogInfo {
+    let (changed_at, changed_by) =
+        last_change(row.created_at, Some(&row.creator), row.updated_at, row.updated_by);
     let options = BTreeMap::from([
         (String::from("database_instance_name"), row.instance_name),
         (String::from("database_name"), row.database_name),
@@ -70,12 +87,14 @@ pub(super) fn database_catalog_info(row: DatabaseCatalogRow, state: Option<&str>
         securable_type: Some(String::from("CATALOG")),
         options: Some(options),
         provisioning_info: state.map(|state| ProvisioningInfo { state: state.to_owned() }),
-        updated_at: millis(row.updated_at),
-        updated_by: row.updated_by,
+        updated_at: millis(changed_at),
+        updated_by: changed_by,
     }
 }
 
 pub(super) fn schema_info(row: UnitySchema) -> SchemaInfo {
+    let (changed_at, changed_by) =
+        last_change(row.created_at, row.created_by.as_ref(), row.updated_at, row.updated_by);
     SchemaInfo {
         comment: row.comment,
         created_at: millis(Some(row.created_at)),
@@ -87,13 +106,15 @@ pub(super) fn schema_info(row: UnitySchema) -> SchemaInfo {
         properties: properties(row.properties),
         schema_id: Some(row.id.to_string()),
         catalog_type: Some(String::from(MANAGED)),
-        updated_at: millis(row.updated_at),
-        updated_by: row.updated_by,
+        updated_at: millis(changed_at),
+        updated_by: changed_by,
     }
 }
 
 pub(super) fn table_info(row: UnityTable) -> Result<TableInfo> {
     let of_database = row.instance_uid.is_some();
+    let (changed_at, changed_by) =
+        last_change(row.created_at, row.created_by.as_ref(), row.updated_at, row.updated_by);
     let columns: Vec<ColumnInfo> = stored(row.columns)?;
     let constraints: Vec<_> = stored(row.constraints)?;
     let kind = |delta: &str, database: &str| {
@@ -115,14 +136,15 @@ pub(super) fn table_info(row: UnityTable) -> Result<TableInfo> {
         table_id: Some(row.id.to_string()),
         table_type: kind("EXTERNAL", "FOREIGN"),
         table_constraints: Some(constraints).filter(|list: &Vec<_>| !list.is_empty()),
-        updated_at: millis(row.updated_at),
-        updated_by: row.updated_by,
+        updated_at: millis(changed_at),
+        updated_by: changed_by,
         ..TableInfo::default()
     })
 }
 
+/// There are always some, if only none: clients count on it.
 fn properties(value: Value) -> Option<BTreeMap<String, String>> {
-    serde_json::from_value(value).ok().filter(|map: &BTreeMap<_, _>| !map.is_empty())
+    Some(serde_json::from_value(value).unwrap_or_default())
 }
 
 /// A column as a Delta log declares it.

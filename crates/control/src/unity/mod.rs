@@ -2,7 +2,7 @@
 //!
 //! A catalog is either embedded, and its schemas and tables are rows of ours, or it shows a database of an
 //! instance, and everything below it is read from that database when it is asked for. Rights on the first
-//! are rows of ours, too; rights on the second are PostgreSQL's.
+//! are rows of ours, too; rights on the second are PostgreSQL's. Beside them, catalogs of other servers are shown.
 
 mod catalogs;
 mod constraints;
@@ -13,6 +13,7 @@ mod grants;
 mod info;
 mod mirror;
 mod mirror_types;
+mod outside;
 mod rights;
 mod schemas;
 mod tables;

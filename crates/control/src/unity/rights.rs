@@ -56,6 +56,11 @@ impl Who {
         self.admin || self.names.iter().any(|name| name == owner)
     }
 
+    /// Whether the caller is one of those who may read an outside catalog.
+    pub(super) fn is_among(&self, readers: &[String]) -> bool {
+        self.admin || self.names.iter().any(|name| readers.contains(name))
+    }
+
     /// Whether the instance that a catalog shows a database of is open to the caller.
     pub(super) fn reaches(&self, catalog: &DatabaseCatalogRow) -> bool {
         self.owns(&catalog.owner) || self.instances.contains(&catalog.instance_uid)
@@ -204,7 +209,7 @@ impl Control {
         let who = self.who(caller).await?;
         if let Some(readers) = self.catalog.readers(&name.catalog).await? {
             // Of a catalog that is not ours, the configuration says who reads it.
-            return match who.admin || who.names.iter().any(|name| readers.contains(name)) {
+            return match who.is_among(&readers) {
                 true => Ok(()),
                 false => Err(lakeport_catalog::Error::NoSuchTable(name.clone()).into()),
             };

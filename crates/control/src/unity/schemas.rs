@@ -1,7 +1,7 @@
 //! Schemas: rows of the embedded catalog, or those of a database.
 
 use lakeport_api::unity::{SchemaInfo, UpdateObject};
-use lakeport_catalog::{check_part, join_name, split_name};
+use lakeport_catalog::{Paging, check_part, join_name, split_name};
 use lakeport_store::{GrantPlace, Principal, UnitySchema};
 
 use super::info::{convert, json, schema_info};
@@ -19,6 +19,7 @@ impl Control {
         check_part("schema", &request.name).map_err(|error| Error::invalid("name", error))?;
         let who = self.who(caller).await?;
         let catalog = request.catalog_name.as_str();
+        self.refuse_outside(&who, catalog, "create the schema").await?;
         if let Behind::Database(row) = self.catalog_behind(&who, catalog).await? {
             return Err(read_only(&row, "create the schema"));
         }
@@ -51,6 +52,10 @@ impl Control {
         let not_found = || Error::not_found("schema", full_name);
         let who = self.who(caller).await?;
         let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
+        let outside = self.is_outside(&who, &catalog).await;
+        if outside.map_err(|error| hide(error, not_found))? {
+            return self.outside_schema(&catalog, &name).await;
+        }
         if let Behind::Database(row) =
             self.catalog_behind(&who, &catalog).await.map_err(|error| hide(error, not_found))?
         {
@@ -69,6 +74,9 @@ impl Control {
         page_token: Option<&str>,
     ) -> Result<Page<SchemaInfo>> {
         let who = self.who(caller).await?;
+        if self.is_outside(&who, catalog).await? {
+            return self.outside_schemas(catalog, Paging { max_results, page_token }).await;
+        }
         let behind = self.catalog_behind(&who, catalog).await?;
         let list = format!("schemas of {catalog}");
         let request = PageRequest::new(&self.vault, list, max_results, page_token)?;
@@ -96,6 +104,7 @@ impl Control {
         let who = self.who(caller).await?;
         let patch = self.checked_patch(request).await?;
         let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
+        self.refuse_outside(&who, &catalog, "change the schema").await?;
         if let Behind::Database(row) = self.catalog_behind(&who, &catalog).await? {
             return Err(read_only(&row, "change the schema"));
         }
@@ -115,6 +124,7 @@ impl Control {
         let not_found = || Error::not_found("schema", full_name);
         let who = self.who(caller).await?;
         let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
+        self.refuse_outside(&who, &catalog, "drop the schema").await?;
         if let Behind::Database(row) = self.catalog_behind(&who, &catalog).await? {
             return Err(read_only(&row, "drop the schema"));
         }

@@ -1,7 +1,7 @@
 //! Tables: Delta tables that are registered in the embedded catalog, and the tables of databases.
 
 use lakeport_api::unity::{TableInfo, TableSummary, UpdateObject};
-use lakeport_catalog::{Location, check_part, join_name, split_name};
+use lakeport_catalog::{Location, Paging, check_part, join_name, split_name};
 use lakeport_store::{GrantPlace, Principal, UnityTable};
 use uuid::Uuid;
 
@@ -62,6 +62,7 @@ impl Control {
         let who = self.who(caller).await?;
         let (catalog, schema) = (request.catalog_name.as_str(), request.schema_name.as_str());
         let full_name = join_name(&[catalog, schema]);
+        self.refuse_outside(&who, catalog, "create the table").await?;
         match self.catalog_behind(&who, catalog).await {
             Ok(Behind::Database(row)) => return Err(read_only(&row, "create the table")),
             Ok(Behind::Embedded(_)) => {}
@@ -106,6 +107,11 @@ impl Control {
         let not_found = || Error::not_found("table", full_name);
         let who = self.who(caller).await?;
         let [catalog, schema, table] = split_name(full_name).ok_or_else(not_found)?;
+        match self.is_outside(&who, &catalog).await {
+            Ok(true) => return self.outside_table(&catalog, &schema, &table).await,
+            Err(error) if error.kind() == Kind::NotFound => return Err(not_found()),
+            outside => outside?,
+        };
         match self.catalog_behind(&who, &catalog).await {
             Ok(Behind::Database(row)) => {
                 let mirror = self.mirror(&row).await?;
@@ -153,6 +159,10 @@ impl Control {
         page_token: Option<&str>,
     ) -> Result<Page<TableInfo>> {
         let who = self.who(caller).await?;
+        if self.is_outside(&who, catalog).await? {
+            let paging = Paging { max_results, page_token };
+            return self.outside_tables(catalog, schema, paging).await;
+        }
         let behind = self.catalog_behind(&who, catalog).await?;
         let list = format!("tables of {}", join_name(&[catalog, schema]));
         let request = PageRequest::new(&self.vault, list, max_results, page_token)?;
@@ -194,6 +204,10 @@ impl Control {
         page_token: Option<&str>,
     ) -> Result<Page<TableSummary>> {
         let who = self.who(caller).await?;
+        if self.is_outside(&who, catalog).await? {
+            let paging = Paging { max_results, page_token };
+            return self.outside_summaries(catalog, patterns, paging).await;
+        }
         let behind = self.catalog_behind(&who, catalog).await?;
         let list = format!("summaries of {catalog}");
         let request = PageRequest::new(&self.vault, list, max_results, page_token)?;
@@ -258,6 +272,10 @@ impl Control {
         what: &str,
     ) -> Result<()> {
         let Some([catalog, _, _]) = split_name(full_name) else { return Ok(()) };
+        match self.refuse_outside(who, &catalog, what).await {
+            Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+            checked => checked?,
+        }
         match self.catalog_behind(who, &catalog).await {
             Ok(Behind::Database(row)) => Err(read_only(&row, what)),
             Err(error) if error.kind() != Kind::NotFound => Err(error),

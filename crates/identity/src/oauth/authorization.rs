@@ -90,6 +90,12 @@ impl Redirect {
     }
 }
 
+/// Whether answers may be sent there.
+#[must_use]
+pub fn is_redirect(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| is_loopback(&url))
+}
+
 fn is_loopback(url: &Url) -> bool {
     let host = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -23,7 +23,7 @@ use access::AccessTokens;
 pub(crate) use access::principal_for_tests;
 use scope::{Allowed, has_offline};
 
-pub use authorization::{AuthorizationRequest, Parameters, Redirect};
+pub use authorization::{AuthorizationRequest, Parameters, Redirect, is_redirect};
 pub use client::{CLI_CLIENT, Client};
 pub use error::{Code, Error};
 pub use exchange::Tokens;

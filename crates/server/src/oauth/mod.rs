@@ -9,6 +9,7 @@ mod form;
 mod guesses;
 mod page;
 mod provider;
+mod register;
 mod token;
 
 use axum::http::header::{CACHE_CONTROL, LOCATION};
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/oidc/.well-known/oauth-authorization-server", get(metadata))
         .route("/oidc/v1/token", post(token::token).fallback(token::only_post))
         .route("/oidc/v1/revoke", post(token::revoke).fallback(token::only_post))
+        .route("/oidc/v1/register", post(register::register).fallback(token::only_post))
         .route("/oidc/v1/authorize", get(authorize::ask).post(authorize::decide))
         .route("/oidc/login", get(account::follow_link).post(account::use_link))
         .route("/oidc/account", get(account::show))
@@ -54,6 +56,7 @@ pub(crate) async fn metadata(
         "authorization_endpoint": format!("{oidc}/v1/authorize"),
         "token_endpoint": format!("{oidc}/v1/token"),
         "revocation_endpoint": format!("{oidc}/v1/revoke"),
+        "registration_endpoint": format!("{oidc}/v1/register"),
         "jwks_uri": format!("{oidc}/.well-known/jwks.json"),
         "scopes_supported": lakeport_identity::oauth::SCOPES,
         "response_types_supported": ["code"],

@@ -23,8 +23,9 @@ use crate::progress::{Phase, Progress};
 /// Fewer changes than these are applied whatever their share: reading the table anew saves nothing.
 const ALWAYS_APPLIED: u64 = 10_000;
 
-/// Fewer net changes than these need no statistics: any plan is quick.
-const NEEDS_STATISTICS: u64 = 50_000;
+/// Each change looks its row up by the key. The page that it finds has to be read and written anyway, so that a
+/// scan of the table, which the planner would like better, only adds to that.
+const ROW_BY_ROW: &str = "set local enable_hashjoin = off; set local enable_mergejoin = off";
 
 /// From one position to the next.
 pub(crate) struct Step<'a> {
@@ -86,7 +87,7 @@ pub(crate) async fn apply_changes(
     changes.make(&transaction, &table, &name).await?;
     let mut effects = statements.stage(&transaction, &table, read, options, progress).await?;
     failpoint::reach("changes: copied");
-    statements.gather(&transaction, &table, &effects).await?;
+    run(&transaction, "apply changes to", &table, ROW_BY_ROW).await?;
     if effects.came_and_went > 0 {
         effects.unclear += execute(&transaction, &table, &statements.left_over).await?;
     }
@@ -140,7 +141,6 @@ struct Statements {
     empty: String,
     copy: String,
     reduce: String,
-    analyze: String,
     /// Selects keys that came and went, and are there.
     left_over: String,
     delete: String,
@@ -170,7 +170,6 @@ impl Statements {
                 "copy {net} ({columns}, _change_type) from stdin (format binary, freeze)"
             ),
             reduce: reducing(target, layout),
-            analyze: format!("analyze {net} ({key}, _change_type)"),
             left_over: format!(
                 "select from {net} s join {name} t on {key_match} where s._change_type = {}",
                 Effect::CameAndWent as i16
@@ -203,19 +202,6 @@ impl Statements {
                 Ok(effects)
             }
         }
-    }
-
-    /// Joins with the table need a plan.
-    async fn gather(
-        &self,
-        transaction: &Transaction<'_>,
-        table: &TableName,
-        effects: &Effects,
-    ) -> Result<(), Error> {
-        if effects.keys() < NEEDS_STATISTICS {
-            return Ok(());
-        }
-        run(transaction, "stage", table, &self.analyze).await
     }
 
     /// Gives also how many rows that were to be new are there.

@@ -46,6 +46,7 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
     };
     let outcome = watched(context, &job, args.mode).await?;
     if outcome.kind == Kind::Loaded
+        && !args.no_analyze
         && let Err(error) = lakeport_sync::analyze(&job.target, &job.table).await
     {
         context.output.note(&format!("note: {}", error.message()));

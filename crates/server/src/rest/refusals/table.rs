@@ -28,6 +28,7 @@ pub(super) const ROUTES: &[(&str, &str, &str, Asks)] = &[
     ("GET", "/oidc/.well-known/oauth-authorization-server", "", Nothing),
     ("POST", "/oidc/v1/token", "", Nothing),
     ("POST", "/oidc/v1/revoke", "", Nothing),
+    ("POST", "/oidc/v1/register", "", Nothing),
     ("GET", "/oidc/v1/authorize", "", Nothing),
     ("POST", "/oidc/v1/authorize", "", Nothing),
     ("GET", "/oidc/login", "", Nothing),
