@@ -22,7 +22,7 @@ REFRESH = [
 ]
 CHANGES = [
     *BEGUN,
-    *(f"changes: {at}" for at in ("tables kept", "copied", "reduced", "deleted", "updated", "put")),
+    *(f"changes: {at}" for at in ("tables kept", "copied", "reduced", "deleted", "updated")),
     *(f"changes: {at}" for at in ("inserted", "ready", "committed")),
 ]
 # Without memory to reduce changes in, PostgreSQL does.

@@ -1,5 +1,6 @@
 """Synced tables: a Delta table served from PostgreSQL, row for row, and refreshed under readers."""
 
+import hashlib
 import threading
 
 import psycopg
@@ -256,6 +257,32 @@ def test_a_full_refresh_compares_every_row(users: SyncedTable, api: Api, login: 
     )
     assert "applied already" not in users.status()["message"]
     assert login.value(count(users)) == 1000
+
+
+def test_the_last_sync_is_not_told_while_a_full_refresh_runs(
+    users: SyncedTable, api: Api, login: Login
+) -> None:
+    pipeline = f"{PIPELINES}/{users.wait_online()['pipeline_id']}"
+    # The lock that keeps two runs off one table, held by somebody else.
+    digest = hashlib.sha256(relation(users).replace(".", "\0").encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    with login.connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [key])
+        api.ok("POST", f"{pipeline}/updates", {"full_refresh": True})
+        eventually(users.status, "it runs", until=lambda status: "last_sync" not in status)
+        assert login.value(count(users)) == 1000
+    eventually(users.status, "it has ended", until=lambda status: "last_sync" in status)
+    # Any other update leaves it where it was.
+    with login.connect() as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [key])
+        update = f"{pipeline}/updates/{users.start_update()}"
+
+        def state() -> str:
+            return api.ok("GET", update)["update"]["state"]
+
+        eventually(state, "it runs", until=lambda state: state == "RUNNING")
+        assert users.status()["last_sync"]
+    eventually(state, "it has ended", until=lambda state: state == "COMPLETED")
 
 
 def test_delete_keeps_the_rows(users: SyncedTable, login: Login) -> None:

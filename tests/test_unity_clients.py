@@ -1,4 +1,4 @@
-"""Clients of Unity Catalog that others have made, unmodified: DuckDB, delta-rs and the open-source SDK."""
+"""Clients of Unity Catalog that others have made, unmodified: DuckDB and the open-source SDK."""
 
 import json
 import os
@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow
 import pytest
-from deltalake import DeltaTable
 
 from kit.api import UNITY, Api
 from kit.delta import DeltaTables
@@ -43,19 +42,6 @@ def test_duckdb_reads_a_table_by_its_name(server: Server, table: str) -> None:
     seen = run(server, "unity_duckdb_script.py", table)
     assert ["shop", "users"] in seen["tables"]
     assert seen["rows"] == [[1, "a"], [2, "b"], [3, None]]
-
-
-def test_delta_rs_reads_a_table_by_its_name(
-    server: Server, table: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("UNITY_CATALOG_URL", server.http)
-    options = {
-        "databricks_host": server.http,
-        "unity_access_token": server.token,
-        "unity_allow_http_url": "true",
-    }
-    found = DeltaTable(f"uc://{table}", storage_options=options).to_pyarrow_table()
-    assert found.sort_by("id").to_pylist() == ROWS.to_pylist()
 
 
 def test_the_open_source_sdk_makes_a_catalog_and_takes_it_away(

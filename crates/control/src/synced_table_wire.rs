@@ -78,7 +78,8 @@ fn status(table: &SyncedTable, progress: Option<PipelineProgress>) -> SyncedTabl
     let state = serde_json::from_value(table.state.clone().into()).unwrap_or(State::Offline);
     let mut status = SyncedTableStatus {
         detailed_state: Some(state),
-        last_sync: table.applied.as_ref().map(position),
+        // As the service has it: what a full refresh is about to replace is not told.
+        last_sync: table.applied.as_ref().filter(|_| !table.refreshing).map(position),
         message: message(table),
         pipeline_id: Some(table.pipeline_id.to_string()),
         ..SyncedTableStatus::default()

@@ -36,8 +36,7 @@ impl Control {
         create: bool,
     ) -> Result<bool> {
         check_place(&table.database_name, &table.schema_name)?;
-        self.ensure_database(instance, &table.database_name, create).await?;
-        let session = self.admin_session(instance, &table.database_name).await?;
+        let session = self.session_of(instance, table, create).await?;
         if is_prepared(&session, &table.schema_name).await? {
             return is_published(&session, table).await;
         }
@@ -61,6 +60,23 @@ impl Control {
             .await
             .map_err(refused("preparing the schema of a synced table"))?;
         Ok(false)
+    }
+
+    /// In the table's database, which is made if it is missing. Of a table that was applied it is there, most likely.
+    async fn session_of(
+        &self,
+        instance: &Instance,
+        table: &SyncedTable,
+        create: bool,
+    ) -> Result<Session> {
+        let database = &table.database_name;
+        if table.applied.is_some()
+            && let Ok(session) = self.admin_session(instance, database).await
+        {
+            return Ok(session);
+        }
+        self.ensure_database(instance, database, create).await?;
+        self.admin_session(instance, database).await
     }
 
     /// The creator reads the table and may pass that on; nobody but the writer writes it. A table that

@@ -37,6 +37,8 @@ pub struct SyncedTable {
     pub next_attempt: Timestamp,
     /// When its pipeline was paused, if it is.
     pub paused_at: Option<Timestamp>,
+    /// A full refresh runs.
+    pub refreshing: bool,
 }
 
 /// The newest version that readers see.
@@ -76,7 +78,10 @@ const TABLE: &str = "name, id, pipeline_id, instance_uid, database_name, schema_
                      creator, created_at, request, deleted_at, purge_data, state, message, attempts, \
                      applied_version, applied_commit_at, applied_started_at, applied_finished_at, \
                      settings, next_attempt, \
-                     (select p.paused_at from pipelines p where p.id = pipeline_id)";
+                     (select p.paused_at from pipelines p where p.id = pipeline_id), \
+                     exists (select from pipeline_update_tables t \
+                             where t.synced_table_id = id and t.full_refresh and t.state = 'RUNNING' \
+                               and t.refreshed_at is null and t.finished_at is null)";
 
 impl From<&Row> for SyncedTable {
     fn from(row: &Row) -> Self {
@@ -108,6 +113,7 @@ impl From<&Row> for SyncedTable {
             settings: row.get(19),
             next_attempt: row.get(20),
             paused_at: row.get(21),
+            refreshing: row.get(22),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 
-use crate::copy::{ChangeWork, RowEncoder, RowStream, change_stream, collect_changes};
+use crate::copy::{ChangeWork, Netting, RowEncoder, RowStream, change_stream};
 use crate::error::{Error, SourceProblem};
 use crate::failpoint;
 use crate::job::{Job, Kind, Options, Outcome, Reload, Source, TableName};
@@ -17,7 +17,7 @@ use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
 use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
 use crate::target::{
-    Applied, Changes, Layout, NewPosition, Position, Read, State, Step, Target, apply_changes,
+    Applied, Changes, Incoming, Layout, NewPosition, Position, State, Step, Target, apply_changes,
     load, refresh, stage_changes, worthwhile,
 };
 
@@ -231,16 +231,25 @@ impl Work<'_> {
         // An update is two changes.
         let limit = worthwhile(before, share).saturating_mul(2);
         let work = Arc::new(change_work(feed, layout, job, limit, progress));
-        let read = read_changes(target, layout, work, job, progress).await?;
-        let counts = read.counts();
-        if counts.rows > limit {
-            let too_many = Reload::TooManyChanges { changes: counts.rows / 2, rows: before.rows };
-            return Ok(Followed::Reload(too_many));
-        }
         let position = position(source);
-        let step = Step { changes, before, position: &position, options: &job.options };
-        Ok(match apply_changes(target, layout, &step, read, progress).await? {
+        let step = Step { changes, before, position: &position, limit, options: &job.options };
+        let mut applied = Applied::NoRoom;
+        if layout.nets_in_memory() {
+            let feed = Incoming::Feed(Netting::new(Arc::clone(&work), &job.options));
+            applied = apply_changes(target, layout, &step, feed, progress).await?;
+        }
+        if matches!(applied, Applied::NoRoom) {
+            progress.restart();
+            let rows = change_stream(work, &job.options);
+            let aside = Incoming::Aside(stage_changes(target, layout, rows).await?);
+            applied = apply_changes(target, layout, &step, aside, progress).await?;
+        }
+        Ok(match applied {
             Applied::Reload(reload) => Followed::Reload(reload),
+            // Not of what was collected aside.
+            Applied::NoRoom => {
+                Followed::Reload(Reload::TooManyChanges { changes: limit / 2, rows: before.rows })
+            }
             Applied::Done(found) => Followed::Done(Box::new(Outcome {
                 rows: found.counts.rows,
                 inserted: found.inserted,
@@ -251,30 +260,6 @@ impl Work<'_> {
             })),
         })
     }
-}
-
-/// Reads changes as what they come to for each key; where that is not to be had in memory, they are
-/// collected aside.
-async fn read_changes(
-    target: &mut Target,
-    layout: &Layout,
-    work: Arc<ChangeWork>,
-    job: &Job,
-    progress: &Progress,
-) -> Result<Read, Error> {
-    if layout.nets_in_memory() {
-        let (collected, options) = (Arc::clone(&work), job.options.clone());
-        // A thread is not ended by dropping what waits for it.
-        let stop = CancellationToken::new();
-        let _ends_with_this = stop.clone().drop_guard();
-        let collect = move || collect_changes(&collected, &options, &stop);
-        if let Some(net) = blocking(&job.source, collect).await? {
-            return Ok(Read::Net(net));
-        }
-        progress.restart();
-    }
-    let rows = change_stream(work, &job.options);
-    stage_changes(target, layout, rows).await.map(Read::Aside)
 }
 
 fn change_work(

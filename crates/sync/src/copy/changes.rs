@@ -1,4 +1,4 @@
-//! The changes of a feed: as rows of a COPY, or as what they come to.
+//! The changes of a feed, as rows of a COPY or as what they come to.
 //!
 //! Owns: reading a feed from its first piece to its last, each with an encoder of its own, because
 //! columns come and widen from piece to piece. One thread reads: the server takes longer than it.
@@ -10,10 +10,9 @@ use bytes::Bytes;
 use delta_kernel::arrow::array::{Array as _, ArrayRef};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinError;
-use tokio_util::sync::CancellationToken;
 
 use super::encoder::{CHUNK_BYTES, Counts, Field, NULL, RowEncoder, field_count, push_fixed};
-use super::net::NetChanges;
+use super::net::{self, NetChanges};
 use super::stream::{RowStream, Work, send};
 use crate::error::Error;
 use crate::job::{NullBytes, Options};
@@ -43,26 +42,6 @@ pub(crate) fn change_stream(work: Arc<ChangeWork>, options: &Options) -> RowStre
     RowStream::of(work, 1, options, progress)
 }
 
-/// What the changes come to for each key, or nothing where that takes too much memory. Blocks, and ends
-/// early when it is cancelled.
-pub(crate) fn collect_changes(
-    work: &ChangeWork,
-    options: &Options,
-    cancel: &CancellationToken,
-) -> Result<Option<NetChanges>, Error> {
-    // As much again is needed for the queue and the files being read.
-    let mut net = NetChanges::new(options.memory_bytes / 2);
-    work.each_batch(|encoder, batch| {
-        let found = encoder.collect_changes(batch, &mut net)?;
-        net.counts += found;
-        if cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        Ok((!net.is_full()).then_some(found))
-    })?;
-    Ok((!net.is_full()).then_some(net))
-}
-
 impl Work for ChangeWork {
     fn run(&self, sender: &Sender<Bytes>) -> Result<Counts, Error> {
         let mut out = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 8);
@@ -81,7 +60,7 @@ impl Work for ChangeWork {
 
 impl ChangeWork {
     /// Reads until `take` gives nothing, or there are more changes than the limit.
-    fn each_batch(
+    pub(super) fn each_batch(
         &self,
         mut take: impl FnMut(&RowEncoder, &ChangeBatch) -> Result<Option<Counts>, Error>,
     ) -> Result<Counts, Error> {
@@ -131,16 +110,18 @@ impl RowEncoder {
     }
 
     /// Adds changes to what they come to for each key.
-    fn collect_changes(&self, batch: &ChangeBatch, net: &mut NetChanges) -> Result<Counts, Error> {
-        let (mut key, mut tuple) = (Vec::new(), Vec::new());
+    pub(super) fn collect_changes(
+        &self,
+        batch: &ChangeBatch,
+        net: &mut NetChanges,
+    ) -> Result<Counts, Error> {
+        let mut key = Vec::new();
         self.each_change(batch, |changes, row, came| {
             key.clear();
             for part in &self.key {
                 changes.push_field(row, *part, &mut key)?;
             }
-            net.take(&key, batch.version(row), came, &mut tuple, |out| {
-                changes.push(row, came, 1, out)
-            })
+            net.take(&key, batch.version(row), came, |out| changes.push(row, true, net::MARKS, out))
         })
     }
 

@@ -13,7 +13,7 @@ mod stream;
 mod variant;
 mod vector;
 
-pub(crate) use changes::{ChangeWork, change_stream, collect_changes};
+pub(crate) use changes::{ChangeWork, change_stream};
 pub(crate) use encoder::{Counts, RowEncoder};
-pub(crate) use net::{Effect, Effects, NetChanges};
+pub(crate) use net::{Effect, Effects, Found, Netting};
 pub(crate) use stream::RowStream;

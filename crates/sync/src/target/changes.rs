@@ -16,8 +16,10 @@ use crate::error::Error;
 use crate::failpoint;
 use crate::job::TableName;
 
-/// Named as the columns that Delta itself reserves in tables with a change data feed.
+/// Named as the columns that Delta itself reserves in tables with a change data feed. Of net changes, the first is
+/// the number under which a row was handed on.
 const MARKS: &str = "_commit_version bigint, _change_type smallint";
+pub(super) const MARK_NAMES: &str = "_commit_version, _change_type";
 
 /// Copies changes into a table that is kept from run to run: making one is slower than emptying it.
 pub(crate) async fn stage_changes(
@@ -30,9 +32,7 @@ pub(crate) async fn stage_changes(
     let transaction = target.begin().await?;
     run(&transaction, "stage", &table, &format!("truncate {name}")).await?;
     let columns = layout.column_list("");
-    let copy = format!(
-        "copy {name} ({columns}, _commit_version, _change_type) from stdin (format binary, freeze)"
-    );
+    let copy = format!("copy {name} ({columns}, {MARK_NAMES}) from stdin (format binary, freeze)");
     let counts = rows.copy(&transaction, &copy, &table).await?;
     failpoint::reach("changes: collected");
     transaction.commit().await.map_err(Error::target("stage", &table))?;

@@ -14,7 +14,7 @@ mod session;
 pub(crate) use changes::stage_changes;
 pub(crate) use ddl::Layout;
 pub(crate) use load::load;
-pub(crate) use net::{Applied, Read, Step, apply_changes, worthwhile};
+pub(crate) use net::{Applied, Incoming, Step, apply_changes, worthwhile};
 pub use position::Position;
 pub(crate) use position::{NewPosition, State};
 pub(crate) use refresh::{Changes, refresh};

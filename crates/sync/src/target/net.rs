@@ -1,4 +1,4 @@
-//! Net changes: stage what is to be done for each key, and apply that in one transaction.
+//! Net changes: stage what is to be done for each key, and apply that in the same transaction.
 //!
 //! Owns: the statements that apply, and deciding that a range is not applied. The rule for a key is its
 //! last change; a balance of rows that came and went proves that the rule was enough, and where it was not,
@@ -7,14 +7,14 @@
 use lakeport_pg::QualifiedName;
 use tokio_postgres::Transaction;
 
-use super::changes::{keep_table, reduce, reducing};
+use super::changes::{MARK_NAMES, keep_table, reduce, reducing};
 use super::column::compared_list;
 use super::ddl::Layout;
 use super::load::run;
 use super::position::{self, NewPosition, Position};
 use super::refresh::{Changes, Differences, SETTINGS, assignments};
 use super::session::Target;
-use crate::copy::{Counts, Effect, Effects, NetChanges};
+use crate::copy::{Counts, Effect, Effects, Found, Netting};
 use crate::error::Error;
 use crate::failpoint;
 use crate::job::{Options, Reload, TableName};
@@ -32,30 +32,25 @@ pub(crate) struct Step<'a> {
     pub(crate) changes: &'a Changes,
     pub(crate) before: &'a Position,
     pub(crate) position: &'a NewPosition,
+    /// More changes than these are not applied one by one.
+    pub(crate) limit: u64,
     pub(crate) options: &'a Options,
 }
 
-/// Changes that were read.
-pub(crate) enum Read {
-    /// What they come to for each key.
-    Net(NetChanges),
+/// Where changes come from.
+pub(crate) enum Incoming {
+    /// Their feed, from which comes what they come to for each key.
+    Feed(Netting),
     /// So many were collected aside as they came.
     Aside(Counts),
-}
-
-impl Read {
-    pub(crate) fn counts(&self) -> Counts {
-        match self {
-            Self::Net(net) => net.counts(),
-            Self::Aside(counts) => *counts,
-        }
-    }
 }
 
 pub(crate) enum Applied {
     Done(Differences),
     /// Nothing was applied.
     Reload(Reload),
+    /// Nothing was applied: memory does not hold all keys.
+    NoRoom,
 }
 
 /// Changes that are worth applying one by one.
@@ -67,27 +62,37 @@ pub(crate) async fn apply_changes(
     target: &mut Target,
     layout: &Layout,
     step: &Step<'_>,
-    read: Read,
+    incoming: Incoming,
     progress: &Progress,
 ) -> Result<Applied, Error> {
-    let Step { changes, before, position, options } = *step;
-    let counts = read.counts();
-    progress.enter(Phase::Indexing);
-    if let Read::Net(net) = &read
-        && let Some(reload) = reload(&net.effects(), layout, before, options)
-    {
-        return Ok(Applied::Reload(reload));
-    }
+    let Step { changes, before, position, limit, options } = *step;
     keep_table(target, layout, &target.net).await?;
     failpoint::reach("changes: tables kept");
     let statements = Statements::new(target, layout);
     let (table, name) = (target.table.clone(), target.name.clone());
     let transaction = target.begin().await?;
-    run(&transaction, "refresh", &table, SETTINGS).await?;
-    changes.make(&transaction, &table, &name).await?;
-    let mut effects = statements.stage(&transaction, &table, read, options, progress).await?;
+    // To reduce what was collected takes the table's new columns; a feed is read without a lock on the table.
+    let altered_first = matches!(incoming, Incoming::Aside(_));
+    if altered_first {
+        changes.make(&transaction, &table, &name).await?;
+    }
+    let Found { counts, mut effects, overtaken, no_room } =
+        statements.stage(&transaction, &table, incoming).await?;
     failpoint::reach("changes: copied");
+    progress.enter(Phase::Indexing);
+    if no_room {
+        return Ok(Applied::NoRoom);
+    }
+    if counts.rows > limit {
+        // An update is two changes.
+        let changes = counts.rows / 2;
+        return Ok(Applied::Reload(Reload::TooManyChanges { changes, rows: before.rows }));
+    }
     run(&transaction, "apply changes to", &table, ROW_BY_ROW).await?;
+    if !overtaken.is_empty() {
+        let failed = Error::target("stage", &table);
+        transaction.execute(&statements.forget, &[&overtaken]).await.map_err(failed)?;
+    }
     if effects.came_and_went > 0 {
         effects.unclear += execute(&transaction, &table, &statements.left_over).await?;
     }
@@ -96,6 +101,9 @@ pub(crate) async fn apply_changes(
     }
     progress.enter(Phase::Applying);
     failpoint::reach("changes: reduced");
+    if !altered_first {
+        changes.make(&transaction, &table, &name).await?;
+    }
     let (done, not_new) = statements.apply(&transaction, &table, &effects).await?;
     if not_new > 0 {
         // Two rows have the key, or the table was changed by somebody else.
@@ -141,35 +149,33 @@ struct Statements {
     empty: String,
     copy: String,
     reduce: String,
+    /// Removes rows by their numbers.
+    forget: String,
     /// Selects keys that came and went, and are there.
     left_over: String,
     delete: String,
     /// Absent where all columns are the key.
     update: Option<String>,
-    /// Inserts rows that were to be replaced and are not there.
-    put: String,
+    /// Inserts rows that came and are not there.
     insert: String,
 }
+
+/// Of rows that came, the numbers of effects say how many are new.
+const CAME: &str = "s._change_type > 0";
 
 impl Statements {
     fn new(target: &Target, layout: &Layout) -> Self {
         let (name, net) = (&target.name, &target.net);
         let (key_match, columns) = (layout.key_match(), layout.column_list(""));
         let (from_net, key) = (layout.column_list("s."), layout.key_list(""));
-        let insert = |effect: Effect| {
-            format!(
-                "insert into {name} ({columns}) select {from_net} from {net} s \
-                 where s._change_type = {} on conflict ({key}) do nothing",
-                effect as i16
-            )
-        };
         Self {
             net: net.clone(),
-            empty: format!("truncate {net}"),
+            empty: format!("{SETTINGS}; truncate {net}"),
             copy: format!(
-                "copy {net} ({columns}, _change_type) from stdin (format binary, freeze)"
+                "copy {net} ({columns}, {MARK_NAMES}) from stdin (format binary, freeze)"
             ),
             reduce: reducing(target, layout),
+            forget: format!("delete from {net} where _commit_version = any ($1)"),
             left_over: format!(
                 "select from {net} s join {name} t on {key_match} where s._change_type = {}",
                 Effect::CameAndWent as i16
@@ -179,8 +185,10 @@ impl Statements {
                 Effect::Delete as i16
             ),
             update: update_statement(target, layout),
-            put: insert(Effect::Upsert),
-            insert: insert(Effect::Insert),
+            insert: format!(
+                "insert into {name} ({columns}) select {from_net} from {net} s where {CAME} \
+                 on conflict ({key}) do nothing"
+            ),
         }
     }
 
@@ -189,17 +197,14 @@ impl Statements {
         &self,
         transaction: &Transaction<'_>,
         table: &TableName,
-        read: Read,
-        options: &Options,
-        progress: &Progress,
-    ) -> Result<Effects, Error> {
+        incoming: Incoming,
+    ) -> Result<Found, Error> {
         run(transaction, "stage", table, &self.empty).await?;
-        match read {
-            Read::Aside(_) => reduce(transaction, table, &self.reduce, &self.net).await,
-            Read::Net(net) => {
-                let effects = net.effects();
-                net.into_rows(options, progress).copy(transaction, &self.copy, table).await?;
-                Ok(effects)
+        match incoming {
+            Incoming::Feed(netting) => netting.copy(transaction, &self.copy, table).await,
+            Incoming::Aside(counts) => {
+                let effects = reduce(transaction, table, &self.reduce, &self.net).await?;
+                Ok(Found { counts, effects, ..Found::default() })
             }
         }
     }
@@ -216,25 +221,20 @@ impl Statements {
             _ => execute(transaction, table, &self.delete).await?,
         };
         failpoint::reach("changes: deleted");
-        // To update a row is much cheaper than to insert it and find it there, and nearly all are there.
+        // To update a row is much cheaper than to insert it and find it there, and most are there.
         let updated = match &self.update {
             Some(update) if effects.upserts > 0 => execute(transaction, table, update).await?,
             _ => 0,
         };
         failpoint::reach("changes: updated");
-        let appeared = match effects.upserts.saturating_sub(updated) {
-            0 => 0,
-            // Equal to what is there, or not there.
-            _ => execute(transaction, table, &self.put).await?,
-        };
-        failpoint::reach("changes: put");
-        let inserted = match effects.inserts {
+        // Those that were not updated are new, or equal to what is there.
+        let inserted = match effects.inserts + effects.upserts.saturating_sub(updated) {
             0 => 0,
             _ => execute(transaction, table, &self.insert).await?,
         };
         failpoint::reach("changes: inserted");
         let not_new = effects.inserts.saturating_sub(inserted);
-        let (counts, inserted) = (Counts::default(), inserted + appeared);
+        let counts = Counts::default();
         Ok((Differences { counts, inserted, updated, deleted }, not_new))
     }
 }
@@ -244,11 +244,10 @@ fn update_statement(target: &Target, layout: &Layout) -> Option<String> {
     let (name, net, payload) = (&target.name, &target.net, layout.payload());
     (!payload.is_empty()).then(|| {
         format!(
-            "update {name} t set {} from {net} s where {} and s._change_type = {} \
+            "update {name} t set {} from {net} s where {} and {CAME} \
              and ({}) is distinct from ({})",
             assignments(&payload),
             layout.key_match(),
-            Effect::Upsert as i16,
             compared_list(payload.iter().copied(), "t."),
             compared_list(payload.iter().copied(), "s.")
         )
