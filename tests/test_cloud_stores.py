@@ -10,7 +10,7 @@ from kit.api import UNITY, Api
 from kit.cloud_stores import Azure, Google
 from kit.login import Login
 from kit.names import unique
-from kit.server import Server
+from kit.server import Server, configured
 from kit.synced import SyncedTable, make_schema, register
 
 ROWS = pyarrow.table(
@@ -37,15 +37,10 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Azure
 def reading(
     stores: dict[str, Azure | Google], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    config = tmp_path_factory.mktemp("config") / "lakeport.toml"
     closed = stores["azure"].settings_with_wrong_key()
-    config.write_text("".join(store.settings() for store in stores.values()) + closed)
-    config.chmod(0o600)
-    running = Server("--config", str(config))
-    try:
-        yield running.start()
-    finally:
-        running.close()
+    text = "".join(store.settings() for store in stores.values()) + closed
+    with configured(tmp_path_factory.mktemp("config"), text) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

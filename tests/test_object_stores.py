@@ -16,7 +16,7 @@ from kit.flaky_store import Fault, FlakyStore
 from kit.login import Login
 from kit.names import unique
 from kit.object_store import ACCESS, ObjectStore
-from kit.server import Server, binary, clean_environment
+from kit.server import Server, binary, clean_environment, configured
 from kit.synced import SyncedTable, make_schema, register
 from kit.waiting import eventually
 
@@ -53,16 +53,11 @@ def lake(
 ) -> Iterator[Server]:
     """A server that may read two buckets of the store, one by a way that can be disturbed, and one at an
     address where nobody is."""
-    config = tmp_path_factory.mktemp("config") / "lakeport.toml"
     far = store.settings("far", endpoint=flaky.url)
     dead = store.settings("dead", endpoint="http://127.0.0.1:9")
-    config.write_text(store.settings("lake") + HAND_OUT + far + dead)
-    config.chmod(0o600)
-    running = Server("--config", str(config))
-    try:
-        yield running.start()
-    finally:
-        running.close()
+    text = store.settings("lake") + HAND_OUT + far + dead
+    with configured(tmp_path_factory.mktemp("config"), text) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from kit.delta import DeltaTables
 from kit.login import Login
 from kit.names import unique
 from kit.object_store import ObjectStore
-from kit.server import Server
+from kit.server import Server, configured
 from kit.synced import SyncedTable, body_of, make_schema, register
 
 ROWS = pyarrow.table(
@@ -38,15 +38,10 @@ def reading(
     server: Server, store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """A server that asks the shared one for every catalog that it does not know itself."""
-    config = tmp_path_factory.mktemp("config") / "lakeport.toml"
-    config.write_text(store.settings("lake"))
-    config.chmod(0o600)
-    flags = ("--config", str(config), "--catalog-url", server.http)
-    running = Server(*flags, LAKEPORT_CATALOG_TOKEN=server.token)
-    try:
-        yield running.start()
-    finally:
-        running.close()
+    folder, text = tmp_path_factory.mktemp("config"), store.settings("lake")
+    asking = ("--catalog-url", server.http)
+    with configured(folder, text, *asking, LAKEPORT_CATALOG_TOKEN=server.token) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

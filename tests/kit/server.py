@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import requests
@@ -162,3 +163,16 @@ class Server:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             shutil.rmtree(self.home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def configured(folder: Path, text: str, *flags: str, **environment: str) -> Iterator[Server]:
+    """A running server with this configuration file, which nobody else reads."""
+    config = folder / "lakeport.toml"
+    config.write_text(text)
+    config.chmod(0o600)
+    running = Server("--config", str(config), *flags, **environment)
+    try:
+        yield running.start()
+    finally:
+        running.close()
