@@ -21,6 +21,9 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 /// Far above the description of a table with thousands of columns.
 const MOST_BYTES: usize = 8 << 20;
 
+const NUMBERS: [&str; 6] =
+    ["created_at", "updated_at", "position", "type_precision", "type_scale", "partition_index"];
+
 /// An outside catalog under a name of ours.
 pub struct Outside {
     /// Its name on that server, where it differs from ours.
@@ -140,7 +143,9 @@ impl Outside {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.send(catalog, self.http.get(url)).await
+        let mut answer = self.send(catalog, self.http.get(url)).await?;
+        answer.iter_mut().for_each(read_numbers);
+        Ok(answer)
     }
 
     fn name_there<'a>(&'a self, name: &'a str) -> &'a str {
@@ -224,6 +229,28 @@ impl Outside {
     }
 }
 
+/// Reads numbers that stand as strings: some servers write 64 bits as protocol buffers do in JSON.
+fn read_numbers(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(read_numbers),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if NUMBERS.contains(&name.as_str()) => {
+                        if let Ok(number) = text.parse::<i64>() {
+                            *value = number.into();
+                        }
+                    }
+                    // What users write there is theirs.
+                    _ if name == "properties" => {}
+                    value => read_numbers(value),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What an error's body says, as far as it is short.
 fn message(body: &[u8]) -> String {
     let parsed: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
@@ -257,6 +284,24 @@ mod tests {
     fn outside(url: &str) -> Result<Outside, String> {
         let token = Some(String::from("hunter2"));
         Outside::new(Mount { remote_name: None, url: url.to_owned(), token, readers: Vec::new() })
+    }
+
+    #[test]
+    fn numbers_may_stand_as_strings() {
+        let mut answer = json!({
+            "name": "1",
+            "created_at": "1795890700620",
+            "columns": [{"name": "2", "position": "0"}, {"position": 1}],
+            "properties": {"position": "3"},
+        });
+        read_numbers(&mut answer);
+        let expected = json!({
+            "name": "1",
+            "created_at": 1_795_890_700_620_i64,
+            "columns": [{"name": "2", "position": 0}, {"position": 1}],
+            "properties": {"position": "3"},
+        });
+        assert_eq!(answer, expected);
     }
 
     #[test]

@@ -24,8 +24,10 @@ use crate::progress::{Phase, Progress};
 const ALWAYS_APPLIED: u64 = 10_000;
 
 /// Each change looks its row up by the key. The page that it finds has to be read and written anyway, so that a
-/// scan of the table, which the planner would like better, only adds to that.
-const ROW_BY_ROW: &str = "set local enable_hashjoin = off; set local enable_mergejoin = off";
+/// scan of the table, which the planner would like better, only adds to that. To compile such a plan takes longer
+/// than it saves.
+const ROW_BY_ROW: &str =
+    "set local enable_hashjoin = off; set local enable_mergejoin = off; set local jit = off";
 
 /// From one position to the next.
 pub(crate) struct Step<'a> {
@@ -71,11 +73,16 @@ pub(crate) async fn apply_changes(
     let statements = Statements::new(target, layout);
     let (table, name) = (target.table.clone(), target.name.clone());
     let transaction = target.begin().await?;
-    // To reduce what was collected takes the table's new columns; a feed is read without a lock on the table.
-    let altered_first = matches!(incoming, Incoming::Aside(_));
-    if altered_first {
-        changes.make(&transaction, &table, &name).await?;
-    }
+    let altered_first = match &incoming {
+        Incoming::Aside(counts) if counts.rows > limit => return Ok(too_many(counts, before)),
+        // To reduce what was collected takes the table's new columns.
+        Incoming::Aside(_) => {
+            changes.make(&transaction, &table, &name).await?;
+            true
+        }
+        // A feed is read without a lock on the table.
+        Incoming::Feed(_) => false,
+    };
     let Found { counts, mut effects, overtaken, no_room } =
         statements.stage(&transaction, &table, incoming).await?;
     failpoint::reach("changes: copied");
@@ -84,9 +91,7 @@ pub(crate) async fn apply_changes(
         return Ok(Applied::NoRoom);
     }
     if counts.rows > limit {
-        // An update is two changes.
-        let changes = counts.rows / 2;
-        return Ok(Applied::Reload(Reload::TooManyChanges { changes, rows: before.rows }));
+        return Ok(too_many(&counts, before));
     }
     run(&transaction, "apply changes to", &table, ROW_BY_ROW).await?;
     if !overtaken.is_empty() {
@@ -115,6 +120,11 @@ pub(crate) async fn apply_changes(
     transaction.commit().await.map_err(Error::target("commit the changes of", &table))?;
     failpoint::reach("changes: committed");
     Ok(Applied::Done(Differences { counts: Counts { rows, ..counts }, ..done }))
+}
+
+/// An update is two changes.
+fn too_many(counts: &Counts, before: &Position) -> Applied {
+    Applied::Reload(Reload::TooManyChanges { changes: counts.rows / 2, rows: before.rows })
 }
 
 /// Why these are not to be applied one by one.
