@@ -285,6 +285,17 @@ def test_the_last_sync_is_not_told_while_a_full_refresh_runs(
     eventually(state, "it has ended", until=lambda state: state == "COMPLETED")
 
 
+def test_a_schema_that_was_dropped_is_made_again(users: SyncedTable, login: Login) -> None:
+    users.wait_online()
+    with login.connect() as connection:
+        connection.execute(f"DROP SCHEMA {relation(users).split('.')[0]} CASCADE")
+    assert users.refresh()["state"] == "COMPLETED"
+    assert login.value(count(users)) == 1000
+    # It was given to its readers anew, and to nobody else.
+    with login.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(f"DELETE FROM {relation(users)}")
+
+
 def test_delete_keeps_the_rows(users: SyncedTable, login: Login) -> None:
     users.wait_online()
     users.delete()

@@ -131,6 +131,7 @@ mod tests {
             rows: 3,
             summary: String::new(),
             kind: RunKind::Changed,
+            is_published: true,
             warning: None,
         }
     }

@@ -105,6 +105,8 @@ pub struct RunOutcome {
     /// One sentence about what was done.
     pub summary: String,
     pub kind: RunKind,
+    /// The table was given from the writer to the owner of published ones, and is there as it was then.
+    pub is_published: bool,
     /// Rows left out, which people should know of.
     pub warning: Option<String>,
 }

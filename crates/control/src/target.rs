@@ -5,6 +5,7 @@ use lakeport_pg::{QualifiedName, QuotedIdent, Session};
 use lakeport_store::{Instance, SyncedTable};
 use tokio_postgres::error::SqlState;
 
+use crate::synced_table_spec::stored_spec;
 use crate::{Control, Error, Result, read_only};
 
 /// Databases and schemas that belong to PostgreSQL or to us: nothing of a user's goes there.
@@ -28,17 +29,18 @@ pub(crate) fn check_place(database: &str, schema: &str) -> Result<()> {
 
 impl Control {
     /// The writer may create its tables in the target schema, which is made if it is missing. Gives whether
-    /// the table is there and was published.
+    /// there was anything to do.
     pub(crate) async fn prepare_target(
         &self,
         instance: &Instance,
         table: &SyncedTable,
-        create: bool,
     ) -> Result<bool> {
+        let create = stored_spec(&table.request)?.create_database_objects_if_missing;
+        let create = create.unwrap_or_default();
         check_place(&table.database_name, &table.schema_name)?;
         let session = self.session_of(instance, table, create).await?;
         if is_prepared(&session, &table.schema_name).await? {
-            return is_published(&session, table).await;
+            return Ok(false);
         }
         let schema =
             QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
@@ -59,7 +61,7 @@ impl Control {
             ))
             .await
             .map_err(refused("preparing the schema of a synced table"))?;
-        Ok(false)
+        Ok(true)
     }
 
     /// In the table's database, which is made if it is missing. Of a table that was applied it is there, most likely.

@@ -102,7 +102,7 @@ pub(crate) async fn boot(
         published: PublishedIdentities::default(),
         sessions_on_revoke: config.sessions_on_revoke,
         readers: Readers::default(),
-        runner: Arc::new(Syncs),
+        runner: Arc::new(Syncs::default()),
         store,
         subjects: Subjects::default(),
         sync_slots: SyncSlots::default(),

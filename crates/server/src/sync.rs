@@ -12,7 +12,9 @@ use lakeport_control::{
     ColumnInspection, Inspection, NullCharacters, PgType, RunCost, RunError, RunKind, RunMode,
     RunOutcome, RunProgress, RunSettings, SyncRun, SyncRunner, TableShape, TypeChoice,
 };
-use lakeport_sync::{Job, Kind, NullBytes, Options, Outcome, Phase, Progress, Source, TableName};
+use lakeport_sync::{
+    Job, Kind, NullBytes, Options, Outcome, Phase, Progress, Sessions, Source, TableName,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How often progress is passed on.
@@ -24,7 +26,11 @@ const COMMIT_PATIENCE: Duration = Duration::from_secs(15);
 /// SQLSTATE of a relation that no sync has made.
 const DUPLICATE_TABLE: &str = "42P07";
 
-pub(crate) struct Syncs;
+/// Every run over one set of connections.
+#[derive(Default)]
+pub(crate) struct Syncs {
+    sessions: Sessions,
+}
 
 #[async_trait]
 impl SyncRunner for Syncs {
@@ -63,6 +69,7 @@ impl SyncRunner for Syncs {
         cancel: CancellationToken,
     ) -> Result<RunOutcome, RunError> {
         let job = Job {
+            sessions: Some(self.sessions.clone()),
             source: to_source(&run.source),
             target: run.target,
             table: TableName { schema: run.schema, table: run.table },
@@ -209,7 +216,8 @@ fn to_outcome(outcome: Outcome) -> RunOutcome {
     });
     let committed_at =
         outcome.commit_timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    RunOutcome { version, committed_at, rows, summary, kind, warning }
+    let is_published = !outcome.owned;
+    RunOutcome { version, committed_at, rows, summary, kind, is_published, warning }
 }
 
 fn run_error(error: lakeport_sync::Error) -> RunError {

@@ -1,9 +1,10 @@
 //! Events of pipelines, for people: what their updates have done.
 
 use jiff::Timestamp;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::{Result, Store};
 
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! OAuth grants: codes, refresh tokens that are used once, and what was revoked.
 
 use jiff::Timestamp;
-use tokio_postgres::Transaction;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::principals::COLUMNS;
 use crate::{Principal, Result, Store};
 

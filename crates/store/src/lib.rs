@@ -4,6 +4,7 @@
 //! statements to agree gets one function with one transaction.
 
 mod apps;
+mod connection;
 mod database_catalogs;
 mod error;
 mod events;
@@ -27,8 +28,10 @@ mod updates;
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Config, NoTls};
+
+use connection::Connection;
 
 pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
 pub use database_catalogs::DatabaseCatalogRow;
@@ -88,12 +91,12 @@ impl Store {
             .build()
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         let store = Self { pool };
-        migrate::run(&mut *store.connection().await?).await?;
+        migrate::run(&mut store.connection().await?).await?;
         Ok(store)
     }
 
-    async fn connection(&self) -> Result<Object> {
-        self.pool.get().await.map_err(Error::from)
+    async fn connection(&self) -> Result<Connection> {
+        self.pool.get().await.map(Connection::new).map_err(Error::from)
     }
 
     /// Whether the metadata database answers.

@@ -1,9 +1,8 @@
 //! Forward-only migrations: numbered files, each applied once, in one transaction, under one lock.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use tokio_postgres::Client;
 
-use crate::{Error, Result, SCHEMA};
+use crate::{Error, Result, SCHEMA, connection::Connection};
 
 /// Never edit one that has been released: the checksum of what was applied is compared.
 const MIGRATIONS: &[(i32, &str)] = &[
@@ -23,7 +22,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
 /// Key of the advisory lock that keeps two servers from migrating at once.
 const LOCK: i64 = 0x6c61_6b65_706f_7274;
 
-pub(crate) async fn run(client: &mut Client) -> Result<()> {
+pub(crate) async fn run(client: &mut Connection) -> Result<()> {
     let transaction = client.transaction().await?;
     transaction.execute("select pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     transaction

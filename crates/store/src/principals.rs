@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::{Error, Result, Store};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,10 @@
 //! Locks are taken in one order: updates, their parts, synced tables.
 
 use jiff::Timestamp;
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::events::{self, NewEvent};
 use crate::synced_tables::{AppliedVersion, SyncedTable};
 use crate::{Result, Store};

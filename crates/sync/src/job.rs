@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::target::Sessions;
+
 /// Where a Delta table is, and how to get in.
 #[derive(Clone, Default)]
 pub struct Source {
@@ -42,6 +44,8 @@ pub struct Job {
     pub source: Source,
     /// The database, and the role that owns the table.
     pub target: tokio_postgres::Config,
+    /// Where the connection is kept for the next run; without, each run has its own.
+    pub sessions: Option<Sessions>,
     pub table: TableName,
     pub primary_key: Vec<String>,
     pub options: Options,
@@ -121,6 +125,8 @@ pub struct Outcome {
     /// Source rows that were left out, because a part of their key is NULL.
     pub null_key_rows: u64,
     pub kind: Kind,
+    /// The table belongs to the role that ran: since it was made, nobody has given it to another.
+    pub owned: bool,
     /// Why a change run has loaded the table anew, if it has.
     pub reload: Option<Reload>,
 }

@@ -27,4 +27,4 @@ pub use run::{
     preview, snapshot,
 };
 pub use source::{Column, Inspection};
-pub use target::Position;
+pub use target::{Position, Sessions};

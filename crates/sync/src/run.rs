@@ -119,7 +119,7 @@ async fn follow(
     cancel: &CancellationToken,
 ) -> Result<Outcome, Error> {
     // Neither waits for the other: a small run is mostly this.
-    let both = async { tokio::try_join!(open(&job.source), Target::open(&job.target, &job.table)) };
+    let both = async { tokio::try_join!(open(&job.source), open_target(job)) };
     let (source, mut target) = until(cancel, both).await?;
     failpoint::reach("connected");
     progress.start(source.version());
@@ -133,8 +133,18 @@ async fn follow(
     }
     if outcome.is_ok() {
         progress.enter(Phase::Done);
+        if let Some(sessions) = &job.sessions {
+            target.keep(sessions, &job.target).await;
+        }
     }
     outcome
+}
+
+async fn open_target(job: &Job) -> Result<Target, Error> {
+    match &job.sessions {
+        Some(sessions) => Target::open_kept(sessions, &job.target, &job.table).await,
+        None => Target::open(&job.target, &job.table).await,
+    }
 }
 
 /// Drops a synced table and its position; it is no error if there is none.
@@ -172,10 +182,10 @@ async fn bring_up(
     match target.state().await? {
         State::Foreign => Err(Error::foreign("sync", &job.table)),
         State::Absent => first_load(target, source, layout, job, progress).await,
-        State::Synced(position) => {
+        State::Synced { position, owned } => {
             let changes = Changes::find(target, layout).await?;
             if is_current(&position, source) && !job.options.force {
-                return Ok(unchanged(source, &position));
+                return Ok(Outcome { owned, ..unchanged(source, &position) });
             }
             let reload = match (way, job.options.force) {
                 (Way::Whole, _) => None,
@@ -183,13 +193,13 @@ async fn bring_up(
                 (Way::Feed, false) => {
                     let work = Work { target, source, layout, changes: &changes, job, progress };
                     match work.follow_feed(&position).await? {
-                        Followed::Done(outcome) => return Ok(*outcome),
+                        Followed::Done(outcome) => return Ok(Outcome { owned, ..*outcome }),
                         Followed::Reload(reload) => Some(reload),
                     }
                 }
             };
             let outcome = differential(target, source, layout, &changes, job, progress).await?;
-            Ok(Outcome { reload, ..outcome })
+            Ok(Outcome { reload, owned, ..outcome })
         }
     }
 }
@@ -338,6 +348,7 @@ fn outcome(source: &SourceTable, kind: Kind) -> Outcome {
         deleted: 0,
         null_key_rows: 0,
         kind,
+        owned: true,
         reload: None,
     }
 }

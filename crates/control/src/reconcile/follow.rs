@@ -10,7 +10,7 @@ use lakeport_api::SyncedTableState;
 use tokio_util::sync::CancellationToken;
 
 use super::synced_table::{
-    Failure, Prepared, Work, applied, begin, conclude, from_run_error, message, news, prepare,
+    Failure, Work, applied, begin, conclude, from_run_error, message, news, prepare,
     publish, run, while_wanted,
 };
 use crate::synced_table_wire::state_name;
@@ -30,17 +30,14 @@ async fn keep_up(
     let mut recorded = work.table.applied.as_ref().map(|applied| applied.version);
     loop {
         // Its way to the source may hold credentials that end.
-        let Prepared { job, mut published } = prepare(work).await?;
+        let job = prepare(work).await?;
         let (source, source_name) = (job.source.clone(), job.source_name.clone());
         let mut again = true;
         while again {
             let started_at = Timestamp::now();
             let progress = RunProgress::default();
             let outcome = run(work, job.clone(), progress.into(), false, &cancel).await?;
-            if !published || outcome.kind == RunKind::Loaded {
-                publish(work).await?;
-                published = true;
-            }
+            publish(work, &outcome).await?;
             if recorded != Some(outcome.version) {
                 record(work, started_at, &outcome).await?;
                 recorded = Some(outcome.version);

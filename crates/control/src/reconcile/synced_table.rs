@@ -123,8 +123,11 @@ async fn end(control: &Control, instance: &Instance, table: &SyncedTable) -> Res
 
 async fn run_update(work: &Work<'_>, cancel: CancellationToken) -> Result<()> {
     let started_at = Timestamp::now();
-    begin(work).await?;
-    match while_wanted(work, &cancel, |stop| run_once(work, stop)).await {
+    // The run does not wait until it is known that it has begun.
+    let doing = while_wanted(work, &cancel, |stop| run_once(work, stop));
+    let (begun, done) = tokio::join!(begin(work), doing);
+    begun?;
+    match done {
         Ok(outcome) => {
             complete(work, started_at, &outcome).await?;
             gather_statistics(work, &outcome).await;
@@ -180,30 +183,28 @@ async fn run_once(
     work: &Work<'_>,
     cancel: CancellationToken,
 ) -> std::result::Result<RunOutcome, Failure> {
-    let Prepared { job, published } = prepare(work).await?;
+    let job = prepare(work).await?;
     let progress = work.control.progress.begin(work.table.id);
     let outcome = run(work, job, progress, work.refreshes(), &cancel).await;
     work.control.progress.end(work.table.id);
     let outcome = outcome?;
-    if !published || outcome.kind == RunKind::Loaded {
-        publish(work).await?;
-    }
+    publish(work, &outcome).await?;
     Ok(outcome)
 }
 
-pub(super) async fn publish(work: &Work<'_>) -> std::result::Result<(), Failure> {
+/// Gives the table to its readers, unless a run before has.
+pub(super) async fn publish(
+    work: &Work<'_>,
+    outcome: &RunOutcome,
+) -> std::result::Result<(), Failure> {
+    if outcome.is_published {
+        return Ok(());
+    }
     work.control.publish_target(work.instance, work.table).await.map_err(from_error)
 }
 
-/// A run whose target is ready to be written.
-pub(super) struct Prepared {
-    pub(super) job: SyncRun,
-    /// Whether the table is there and was published.
-    pub(super) published: bool,
-}
-
-/// A run as the table's spec describes it.
-pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<Prepared, Failure> {
+/// A run as the table's spec describes it, with a target that is ready to be written or once was.
+pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<SyncRun, Failure> {
     let Work { control, instance, table, .. } = *work;
     let spec = stored_spec(&table.request).map_err(from_error)?;
     let shape = shape_of(&spec).map_err(from_error)?;
@@ -212,9 +213,10 @@ pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<Prepared, Fa
     let name: TableName = source_name.parse().map_err(|error| Failure::Now(format!("{error}")))?;
     control.require_select_of(&table.creator, &name).await.map_err(from_error)?;
     let source = control.catalog.resolve(&name).await.map_err(|error| from_error(error.into()))?;
-    let create = spec.create_database_objects_if_missing.unwrap_or_default();
-    let published = control.prepare_target(instance, table, create).await.map_err(from_error)?;
-    let job = SyncRun {
+    if table.applied.is_none() {
+        control.prepare_target(instance, table).await.map_err(from_error)?;
+    }
+    Ok(SyncRun {
         mode: match policy_of(table) {
             Policy::Snapshot => RunMode::Snapshot,
             Policy::Triggered | Policy::Continuous => RunMode::Changes,
@@ -227,8 +229,7 @@ pub(super) async fn prepare(work: &Work<'_>) -> std::result::Result<Prepared, Fa
         table: table.table_name.clone(),
         shape,
         settings,
-    };
-    Ok(Prepared { job, published })
+    })
 }
 
 pub(super) async fn run(
@@ -244,7 +245,16 @@ pub(super) async fn run(
         slot = work.control.sync_slots.take(work.instance.uid) => slot,
         () = cancel.cancelled() => return Err(Failure::Cancelled),
     };
-    let outcome = work.control.runner.run(job, Arc::clone(&progress), cancel.clone()).await;
+    let run = || work.control.runner.run(job.clone(), Arc::clone(&progress), cancel.clone());
+    let mut outcome = run().await;
+    // To look each time whether the target is ready would take longer than a small run.
+    if let Err(RunError { retryable: false, .. }) = &outcome
+        && !cancel.is_cancelled()
+        && work.table.applied.is_some()
+        && work.control.prepare_target(work.instance, work.table).await.map_err(from_error)?
+    {
+        outcome = run().await;
+    }
     let ended = match &outcome {
         Ok(outcome) => Ended::Well(outcome),
         Err(_) if cancel.is_cancelled() => Ended::Cancelled,

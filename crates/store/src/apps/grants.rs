@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::{Result, Store};
 
 /// A database that an app is to have.

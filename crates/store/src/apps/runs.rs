@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::{Result, Store};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +95,7 @@ impl Store {
 }
 
 async fn end(
-    transaction: &tokio_postgres::Transaction<'_>,
+    transaction: &Transaction<'_>,
     app: Uuid,
     run: Option<Uuid>,
 ) -> Result<()> {

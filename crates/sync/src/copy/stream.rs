@@ -25,11 +25,11 @@ use crate::source::{DataFile, SourceTable};
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: &[u8] = &(-1i16).to_be_bytes();
 
-/// Rows of a source, ready to flow into a COPY.
+/// Rows of a source on their way into a COPY. They are read at once: the server has things to do before it takes any.
 pub(crate) struct RowStream {
     work: Arc<dyn Work>,
-    readers: usize,
-    queue_length: usize,
+    chunks: Receiver<Bytes>,
+    readers: JoinSet<Result<Counts, Error>>,
     progress: Progress,
 }
 
@@ -76,7 +76,13 @@ impl RowStream {
     ) -> Self {
         // A quarter of the memory for encoded rows, the rest for the files being read.
         let queue_length = (options.memory_bytes / 4 / CHUNK_BYTES).clamp(2, 64);
-        Self { work, readers, queue_length, progress }
+        let (sender, chunks) = channel(queue_length);
+        let mut running = JoinSet::new();
+        for _ in 0..readers {
+            let (work, sender) = (Arc::clone(&work), sender.clone());
+            running.spawn_blocking(move || work.run(&sender));
+        }
+        Self { work, chunks, readers: running, progress }
     }
 
     /// Runs `copy … from stdin (format binary …)` with all rows.
@@ -90,34 +96,21 @@ impl RowStream {
             .copy_in::<_, Bytes>(statement)
             .await
             .map_err(Error::target("load rows into", table))?;
-        let (sender, receiver) = channel(self.queue_length);
-        let mut readers = JoinSet::new();
-        for _ in 0..self.readers {
-            let (work, sender) = (Arc::clone(&self.work), sender.clone());
-            readers.spawn_blocking(move || work.run(&sender));
-        }
-        drop(sender);
-        self.drive(sink, receiver, readers, table).await
+        self.drive(sink, table).await
     }
 
     /// A reader's error wins over the server's: if a reader failed, the COPY ends early because of it.
-    async fn drive(
-        &self,
-        sink: CopyInSink<Bytes>,
-        mut receiver: Receiver<Bytes>,
-        mut readers: JoinSet<Result<Counts, Error>>,
-        table: &TableName,
-    ) -> Result<Counts, Error> {
+    async fn drive(mut self, sink: CopyInSink<Bytes>, table: &TableName) -> Result<Counts, Error> {
         let failed = |error| Error::target("load rows into", table)(error);
         let mut sink = std::pin::pin!(sink);
         sink.feed(Bytes::from_static(HEADER)).await.map_err(failed)?;
-        while let Some(chunk) = receiver.recv().await {
+        while let Some(chunk) = self.chunks.recv().await {
             self.progress.add_bytes(chunk.len());
             sink.feed(chunk).await.map_err(failed)?;
         }
 
         let mut counts = Counts::default();
-        while let Some(reader) = readers.join_next().await {
+        while let Some(reader) = self.readers.join_next().await {
             counts += reader.map_err(|crash| self.work.crashed(&crash))??;
         }
         sink.feed(Bytes::from_static(TRAILER)).await.map_err(failed)?;

@@ -10,6 +10,7 @@ mod net;
 mod position;
 mod refresh;
 mod session;
+mod sessions;
 
 pub(crate) use changes::stage_changes;
 pub(crate) use ddl::Layout;
@@ -19,3 +20,4 @@ pub use position::Position;
 pub(crate) use position::{NewPosition, State};
 pub(crate) use refresh::{Changes, refresh};
 pub(crate) use session::Target;
+pub use sessions::Sessions;

@@ -35,32 +35,38 @@ pub(crate) struct NewPosition {
 /// What is found under a table's name.
 pub(crate) enum State {
     Absent,
-    Synced(Position),
+    /// `owned` by the role that looks.
+    Synced { position: Position, owned: bool },
     /// Something that no sync has made.
     Foreign,
 }
 
-pub(crate) async fn state(client: &Client, table: &TableName) -> Result<State, Error> {
+/// Without `positions`, the table that holds them, there is no synced table.
+pub(crate) async fn state(
+    client: &Client,
+    table: &TableName,
+    positions: bool,
+) -> Result<State, Error> {
     let found = client
         .query_opt(
-            "select c.relkind::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+            "select c.relkind = 'r', pg_get_userbyid(c.relowner) = current_user \
+             from pg_class c join pg_namespace n on n.oid = c.relnamespace \
              where n.nspname = $1 and c.relname = $2",
             &[&table.schema, &table.table],
         )
         .await
         .map_err(Error::target("look at", table))?;
     let Some(row) = found else { return Ok(State::Absent) };
-    let is_table = row.get::<_, String>(0) == "r";
-    Ok(match read(client, table).await? {
-        Some(position) if is_table => State::Synced(position),
+    let (is_table, owned) = (row.get(0), row.get(1));
+    let position = if positions { read(client, table).await? } else { None };
+    Ok(match position {
+        Some(position) if is_table => State::Synced { position, owned },
         _ => State::Foreign,
     })
 }
 
+/// From the table of positions, which is there.
 pub(crate) async fn read(client: &Client, table: &TableName) -> Result<Option<Position>, Error> {
-    if !exists(client, table).await? {
-        return Ok(None);
-    }
     let row = client
         .query_opt(
             "select source_table_id, version, \

@@ -11,11 +11,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, NoTls, Transaction};
 
 use super::position::{self, Position, State};
+use super::sessions::Sessions;
 use crate::error::Error;
 use crate::job::TableName;
 
-/// No statement of ours may queue for long behind a user's lock: readers would queue behind it.
-const LOCK_TIMEOUT: &str = "set lock_timeout = '10s'";
 const INTERRUPT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection that holds the table's lock.
@@ -38,18 +37,41 @@ impl Target {
         Ok(target)
     }
 
+    /// The same, over a connection that was kept if there is one.
+    pub(crate) async fn open_kept(
+        sessions: &Sessions,
+        config: &Config,
+        table: &TableName,
+    ) -> Result<Self, Error> {
+        while let Some(session) = sessions.take(&pinned(config)) {
+            let target = Self::of(session, table)?;
+            match target.lock().await {
+                Ok(()) => return Ok(target),
+                Err(error) if error.sqlstate() == Some(SqlState::LOCK_NOT_AVAILABLE.code()) => {
+                    return Err(error);
+                }
+                // It has ended meanwhile. If that is not all, a new one tells.
+                Err(_) => {}
+            }
+        }
+        Self::open(config, table).await
+    }
+
+    /// Ends a run that went well, and keeps the connection.
+    pub(crate) async fn keep(self, sessions: &Sessions, config: &Config) {
+        sessions.keep(&pinned(config), self.session).await;
+    }
+
     /// Connects without the lock, for looking only.
     pub(crate) async fn connect(config: &Config, table: &TableName) -> Result<Self, Error> {
+        let failed = Error::target("connect to the database of", table);
+        Self::of(lakeport_pg::connect(&pinned(config)).await.map_err(failed)?, table)
+    }
+
+    fn of(session: Session, table: &TableName) -> Result<Self, Error> {
         let name = qualified(&table.schema, &table.table)?;
         let own = |kind: &str| qualified(position::SCHEMA, &own_name(kind, table));
         let (stage, changes, net) = (own("stage")?, own("changes")?, own("net")?);
-        let config = lakeport_pg::pinned(config.clone(), "lakeport sync");
-        let failed = Error::target("connect to the database of", table);
-        let session = lakeport_pg::connect(&config).await.map_err(failed)?;
-        session
-            .batch_execute(LOCK_TIMEOUT)
-            .await
-            .map_err(Error::target("connect to the database of", table))?;
         Ok(Self { session, table: table.clone(), name, stage, changes, net })
     }
 
@@ -62,12 +84,16 @@ impl Target {
         self.session.client_mut().transaction().await.map_err(failed)
     }
 
+    /// After [`prepare`](Self::prepare).
     pub(crate) async fn state(&self) -> Result<State, Error> {
-        position::state(self.client(), &self.table).await
+        position::state(self.client(), &self.table, true).await
     }
 
     pub(crate) async fn position(&self) -> Result<Option<Position>, Error> {
-        position::read(self.client(), &self.table).await
+        match position::exists(self.client(), &self.table).await? {
+            true => position::read(self.client(), &self.table).await,
+            false => Ok(None),
+        }
     }
 
     /// Gathers the statistics that plans are made by.
@@ -121,17 +147,18 @@ impl Target {
     /// Drops the table and its position. Views and the like that depend on it are the user's: they
     /// make it fail, and are named.
     pub(crate) async fn drop_table(&mut self) -> Result<(), Error> {
-        let state = self.state().await?;
+        let positions = position::exists(self.client(), &self.table).await?;
+        let state = position::state(self.client(), &self.table, positions).await?;
         if matches!(state, State::Foreign) {
             return Err(Error::foreign("drop", &self.table));
         }
-        if !position::exists(self.client(), &self.table).await? {
+        if !positions {
             return Ok(());
         }
         self.drop_aside().await?;
         let (table, name) = (self.table.clone(), self.name.clone());
         let transaction = self.begin().await?;
-        if matches!(state, State::Synced(_)) {
+        if matches!(state, State::Synced { .. }) {
             transaction
                 .batch_execute(&format!("drop table if exists {name}"))
                 .await
@@ -184,6 +211,10 @@ impl Error {
             "it exists and is not a synced table; choose another name, or drop it yourself";
         Self::refused(operation, table, &SqlState::DUPLICATE_TABLE, message.to_owned())
     }
+}
+
+fn pinned(config: &Config) -> Config {
+    lakeport_pg::pinned(config.clone(), "lakeport sync")
 }
 
 fn qualified(schema: &str, name: &str) -> Result<QualifiedName, Error> {

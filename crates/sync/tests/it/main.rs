@@ -6,5 +6,6 @@ mod histories;
 mod load;
 mod refresh;
 mod refusals;
+mod sessions;
 mod spark;
 mod support;

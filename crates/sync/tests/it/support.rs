@@ -157,12 +157,18 @@ pub(crate) async fn connect(config: &Config) -> Client {
 }
 
 impl Database {
+    /// The superuser's way in.
+    pub(crate) fn admin(&self) -> &Config {
+        &self.admin
+    }
+
     pub(crate) async fn another_client(&self) -> Client {
         connect(&self.admin).await
     }
 
     pub(crate) fn job(&self, source: &Path, key: &[&str]) -> Job {
         Job {
+            sessions: None,
             source: Source { location: source.to_str().unwrap().to_owned(), ..Source::default() },
             target: self.writer.clone(),
             table: name(),

@@ -29,6 +29,7 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
     // The door, if there is one, stays open until the run is over.
     let (target, _door) = target(context, &args.target, args.port).await?;
     let job = Job {
+        sessions: None,
         source: Source { location: args.source, storage_options },
         target,
         table,
