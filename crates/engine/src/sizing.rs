@@ -128,10 +128,11 @@ fn reserved(major: u32) -> u64 {
     if major >= 16 { RESERVED } else { 0 }
 }
 
-/// 4 GiB × √CU at full size, a quarter of the memory on small machines.
+/// 4 GiB × √CU at full size, a quarter of the memory on small machines, and never below PostgreSQL's own
+/// default: a checkpoint that comes too soon has whole pages written to the log again.
 fn wal_size(memory: u64, units: u32) -> u64 {
     let full = (4 * GIB) as f64 * f64::from(units).sqrt();
-    (full as u64).min(memory / 4).max(128 * MIB)
+    (full as u64).min(memory / 4).max(GIB)
 }
 
 fn workers(cpus: f64) -> u32 {
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(value(&settings, "max_connections"), "119");
         assert_eq!(value(&settings, "work_mem"), "4MB");
         assert_eq!(value(&settings, "maintenance_work_mem"), "64MB");
-        assert_eq!(value(&settings, "max_wal_size"), "256MB");
+        assert_eq!(value(&settings, "max_wal_size"), "1024MB");
     }
 
     #[test]
