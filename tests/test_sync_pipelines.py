@@ -5,6 +5,7 @@ import subprocess
 import uuid
 from collections.abc import Callable
 
+import psycopg
 import pyarrow
 import pytest
 
@@ -227,6 +228,7 @@ def test_nul_characters_follow_the_settings(
     for field, value in (
         ("null_characters", "DROP"),
         ("reload_share", 2),
+        ("swap_share", -0.1),
         ("memory_bytes", 1),
     ):
         refusal = api.refused(400, "PATCH", settings, {field: value})
@@ -247,6 +249,19 @@ def test_a_gap_heals_by_itself_where_it_is_wanted(sources, join, login: Login) -
     assert table.refresh()["state"] == "COMPLETED"
     assert "delta.enableChangeDataFeed" in table.status()["message"]
     assert served(login, relation(table)) == source.rows()
+
+
+def test_all_rows_are_replaced_at_once_where_it_is_wanted(sources, join, login: Login) -> None:
+    source = sources("one")
+    table = join("one", "SNAPSHOT", lakeport={"swap_share": 0.5})
+    table.wait_online()
+    source.table.update(updates={"name": "'new'"})
+    assert table.refresh()["state"] == "COMPLETED"
+    assert "replaced at once" in table.status()["message"]
+    assert served(login, relation(table)) == source.rows()
+    # It is guarded as before.
+    with login.connect() as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        connection.execute(f"TRUNCATE {relation(table)}")
 
 
 def test_tries_are_told_while_something_is_in_the_way(sources, join, login: Login) -> None:

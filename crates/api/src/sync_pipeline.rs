@@ -43,6 +43,9 @@ pub struct SyncSettings {
     /// Share of changed rows above which an update reads the whole source instead, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reload_share: Option<f64>,
+    /// Share of differing rows above which a refresh replaces all rows at once, 0 to 1; readers wait meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap_share: Option<f64>,
     /// Read the whole source where changes are out of reach, instead of failing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reload_on_gap: Option<bool>,

@@ -76,6 +76,7 @@ pub enum PgType {
 pub struct RunSettings {
     pub null_characters: NullCharacters,
     pub reload_share: Option<f64>,
+    pub swap_share: Option<f64>,
     pub reload_on_gap: bool,
     pub memory_bytes: Option<usize>,
 }

@@ -24,10 +24,11 @@ fn read(settings: &SyncSettings, field: &str) -> Result<RunSettings> {
             return invalid("null_characters", problem);
         }
     };
-    if let Some(share) = settings.reload_share
-        && !(0.0..=1.0).contains(&share)
-    {
-        return invalid("reload_share", format!("{share} is not a share from 0 to 1"));
+    let shares = [("reload_share", settings.reload_share), ("swap_share", settings.swap_share)];
+    for (name, share) in shares {
+        if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
+            return invalid(name, format!("{share} is not a share from 0 to 1"));
+        }
     }
     let memory_bytes = match settings.memory_bytes {
         None => None,
@@ -39,6 +40,7 @@ fn read(settings: &SyncSettings, field: &str) -> Result<RunSettings> {
     Ok(RunSettings {
         null_characters,
         reload_share: settings.reload_share,
+        swap_share: settings.swap_share,
         reload_on_gap: settings.reload_on_gap.unwrap_or_default(),
         memory_bytes,
     })
@@ -71,6 +73,7 @@ impl Control {
         let after = SyncSettings {
             null_characters: changes.null_characters.clone().or(before.null_characters),
             reload_share: changes.reload_share.or(before.reload_share),
+            swap_share: changes.swap_share.or(before.swap_share),
             reload_on_gap: changes.reload_on_gap.or(before.reload_on_gap),
             memory_bytes: changes.memory_bytes.or(before.memory_bytes),
         };

@@ -151,6 +151,7 @@ fn options(shape: &TableShape, settings: &RunSettings, force: bool) -> Options {
         },
         timeseries_key: shape.timeseries_key.clone(),
         reload_share: settings.reload_share.unwrap_or(usual.reload_share),
+        swap_share: settings.swap_share,
         reload_on_gap: settings.reload_on_gap,
         type_choices: shape.type_choices.iter().map(type_choice).collect(),
         ..usual
@@ -210,6 +211,9 @@ fn to_outcome(outcome: Outcome) -> RunOutcome {
     };
     if let Some(reload) = &outcome.reload {
         summary.push_str(&format!(" The whole source was read, because {reload}."));
+    }
+    if outcome.swapped {
+        summary.push_str(" So many rows differed that all of them were replaced at once.");
     }
     let warning = (outcome.null_key_rows > 0).then(|| {
         format!("{} rows with NULL in the primary key were left out.", outcome.null_key_rows)

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use tokio_postgres::types::ToSql;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::connection::Transaction;

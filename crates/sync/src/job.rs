@@ -65,6 +65,9 @@ pub struct Options {
     pub timeseries_key: Option<String>,
     /// A change run in which more than this share of the table's rows changes loads the table anew.
     pub reload_share: f64,
+    /// A refresh that finds more than this share of the rows changed replaces all of them at once: readers wait
+    /// meanwhile, and whoever began to read before sees none. Never without it.
+    pub swap_share: Option<f64>,
     /// A change run that cannot reach the changes loads the table anew instead of failing.
     pub reload_on_gap: bool,
     /// Columns that get another type than the one that follows from the source.
@@ -96,6 +99,7 @@ impl Default for Options {
             readers: None,
             timeseries_key: None,
             reload_share: 0.1,
+            swap_share: None,
             reload_on_gap: false,
             type_choices: Vec::new(),
         }
@@ -127,6 +131,8 @@ pub struct Outcome {
     pub kind: Kind,
     /// The table belongs to the role that ran: since it was made, nobody has given it to another.
     pub owned: bool,
+    /// All rows were replaced at once.
+    pub swapped: bool,
     /// Why a change run has loaded the table anew, if it has.
     pub reload: Option<Reload>,
 }

@@ -323,12 +323,15 @@ async fn differential(
     progress: &Progress,
 ) -> Result<Outcome, Error> {
     let rows = rows(source, layout, job, progress).await?;
-    let found = refresh(target, layout, changes, rows, &position(source), progress).await?;
+    let found =
+        refresh(target, layout, changes, rows, &position(source), job.options.swap_share, progress)
+            .await?;
     Ok(Outcome {
         rows: found.counts.rows,
         inserted: found.inserted,
         updated: found.updated,
         deleted: found.deleted,
+        swapped: found.swapped,
         null_key_rows: found.counts.null_key_rows,
         ..outcome(source, Kind::Refreshed)
     })
@@ -349,6 +352,7 @@ fn outcome(source: &SourceTable, kind: Kind) -> Outcome {
         null_key_rows: 0,
         kind,
         owned: true,
+        swapped: false,
         reload: None,
     }
 }

@@ -27,6 +27,9 @@ pub(crate) struct SyncRunArgs {
     /// Share of changed rows above which --mode triggered reads all rows instead
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(crate) reload_share: f64,
+    /// Share of differing rows above which a refresh replaces all rows at once; readers wait meanwhile
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) swap_share: Option<f64>,
     /// Read all rows if the changes are out of reach, instead of failing
     #[arg(long)]
     pub(crate) reload_on_gap: bool,

@@ -10,8 +10,8 @@ use lakeport_api::SyncedTableState;
 use tokio_util::sync::CancellationToken;
 
 use super::synced_table::{
-    Failure, Work, applied, begin, conclude, from_run_error, message, news, prepare,
-    publish, run, while_wanted,
+    Failure, Work, applied, begin, conclude, from_run_error, message, news, prepare, publish, run,
+    while_wanted,
 };
 use crate::synced_table_wire::state_name;
 use crate::{Error, Result, RunKind, RunOutcome, RunProgress};

@@ -94,11 +94,7 @@ impl Store {
     }
 }
 
-async fn end(
-    transaction: &Transaction<'_>,
-    app: Uuid,
-    run: Option<Uuid>,
-) -> Result<()> {
+async fn end(transaction: &Transaction<'_>, app: Uuid, run: Option<Uuid>) -> Result<()> {
     transaction
         .execute(
             "with ended as (

@@ -11,6 +11,7 @@ mod position;
 mod refresh;
 mod session;
 mod sessions;
+mod swap;
 
 pub(crate) use changes::stage_changes;
 pub(crate) use ddl::Layout;

@@ -245,7 +245,7 @@ impl Statements {
         failpoint::reach("changes: inserted");
         let not_new = effects.inserts.saturating_sub(inserted);
         let counts = Counts::default();
-        Ok((Differences { counts, inserted, updated, deleted }, not_new))
+        Ok((Differences { counts, inserted, updated, deleted, swapped: false }, not_new))
     }
 }
 

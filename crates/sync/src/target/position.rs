@@ -36,7 +36,10 @@ pub(crate) struct NewPosition {
 pub(crate) enum State {
     Absent,
     /// `owned` by the role that looks.
-    Synced { position: Position, owned: bool },
+    Synced {
+        position: Position,
+        owned: bool,
+    },
     /// Something that no sync has made.
     Foreign,
 }

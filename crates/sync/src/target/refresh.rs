@@ -12,6 +12,7 @@ use super::ddl::Layout;
 use super::load::{duplicate_key, keep_newest, run};
 use super::position::{self, NewPosition};
 use super::session::Target;
+use super::swap::Swap;
 use crate::copy::{Counts, RowStream};
 use crate::error::Error;
 use crate::failpoint;
@@ -31,6 +32,8 @@ pub(crate) struct Differences {
     pub(crate) inserted: u64,
     pub(crate) updated: u64,
     pub(crate) deleted: u64,
+    /// All rows were replaced at once.
+    pub(crate) swapped: bool,
 }
 
 /// What has to change in the table's definition; found before any row is read.
@@ -81,28 +84,24 @@ pub(crate) async fn refresh(
     changes: &Changes,
     rows: RowStream,
     position: &NewPosition,
+    swap_share: Option<f64>,
     progress: &Progress,
 ) -> Result<Differences, Error> {
-    let differences = stage_and_apply(target, layout, changes, rows, position, progress).await;
+    let staged = stage(target, layout, rows, progress).await;
+    let differences = match staged {
+        Ok(counts) => {
+            progress.enter(Phase::Applying);
+            let swap = swap_share.map(|share| Swap::new(target, layout, share));
+            apply(target, layout, changes, counts, position, swap).await
+        }
+        Err(error) => Err(error),
+    };
     let dropped = target.drop_stage().await;
     if let (Ok(_), Err(error)) = (&differences, dropped) {
         // The version is applied; the next run drops the stage.
         tracing::warn!(table = %target.table, %error, "the staged rows remain");
     }
     differences
-}
-
-async fn stage_and_apply(
-    target: &mut Target,
-    layout: &Layout,
-    changes: &Changes,
-    rows: RowStream,
-    position: &NewPosition,
-    progress: &Progress,
-) -> Result<Differences, Error> {
-    let counts = stage(target, layout, rows, progress).await?;
-    progress.enter(Phase::Applying);
-    apply(target, layout, changes, counts, position).await
 }
 
 /// Loads all rows into an unlogged table with the key's unique index, so that a duplicate is found
@@ -138,26 +137,26 @@ async fn apply(
     changes: &Changes,
     counts: Counts,
     position: &NewPosition,
+    swap: Option<Swap>,
 ) -> Result<Differences, Error> {
     let statements = Statements::new(target, layout);
     let (table, name) = (target.table.clone(), target.name.clone());
-    let transaction = target.begin().await?;
+    let mut transaction = target.begin().await?;
     run(&transaction, "refresh", &table, SETTINGS).await?;
     changes.make(&transaction, &table, &name).await?;
-    let deleted = execute(&transaction, &table, &statements.delete).await?;
-    failpoint::reach("refresh: deleted");
-    let updated = match &statements.update {
-        Some(update) => execute(&transaction, &table, update).await?,
-        None => 0,
+    let swapped = match swap {
+        Some(swap) => swap.try_now(&mut transaction, &table, counts).await?,
+        None => None,
     };
-    failpoint::reach("refresh: updated");
-    let inserted = execute(&transaction, &table, &statements.insert).await?;
-    failpoint::reach("refresh: inserted");
+    let differences = match swapped {
+        Some(differences) => differences,
+        None => statements.apply(&transaction, &table, counts).await?,
+    };
     position::write(&transaction, &table, position, counts.rows).await?;
     failpoint::reach("refresh: ready");
     transaction.commit().await.map_err(Error::target("commit the refresh of", &table))?;
     failpoint::reach("refresh: committed");
-    Ok(Differences { counts, inserted, updated, deleted })
+    Ok(differences)
 }
 
 async fn execute(
@@ -177,6 +176,24 @@ struct Statements {
 }
 
 impl Statements {
+    async fn apply(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &TableName,
+        counts: Counts,
+    ) -> Result<Differences, Error> {
+        let deleted = execute(transaction, table, &self.delete).await?;
+        failpoint::reach("refresh: deleted");
+        let updated = match &self.update {
+            Some(update) => execute(transaction, table, update).await?,
+            None => 0,
+        };
+        failpoint::reach("refresh: updated");
+        let inserted = execute(transaction, table, &self.insert).await?;
+        failpoint::reach("refresh: inserted");
+        Ok(Differences { counts, inserted, updated, deleted, swapped: false })
+    }
+
     fn new(target: &Target, layout: &Layout) -> Self {
         let (name, stage, key_match) = (&target.name, &target.stage, layout.key_match());
         let payload = layout.payload();

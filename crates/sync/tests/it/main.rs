@@ -9,3 +9,4 @@ mod refusals;
 mod sessions;
 mod spark;
 mod support;
+mod swap;

@@ -59,10 +59,7 @@ async fn what_a_run_has_left_in_it_is_gone() {
     };
     let left = "perform set_config('twist.left', 'yes', false); perform pg_advisory_lock(4711);";
     db.client.batch_execute(&function("")).await.unwrap();
-    db.client
-        .batch_execute("create index on served.t (id) where served.twist(id)")
-        .await
-        .unwrap();
+    db.client.batch_execute("create index on served.t (id) where served.twist(id)").await.unwrap();
     db.client.batch_execute(&function(left)).await.unwrap();
     next_version(&directory, &job).await;
     assert_eq!(db.value(LOCKS).await, "0");

@@ -47,6 +47,7 @@ pub(super) async fn settings(context: &Context, args: &SettingsArgs) -> Result<(
             })
         }),
         reload_share: args.reload_share,
+        swap_share: args.swap_share,
         reload_on_gap: args.reload_on_gap,
         memory_bytes: args.memory.map(|mib| i64::from(mib) * 1024 * 1024),
     };
@@ -62,6 +63,10 @@ pub(super) async fn settings(context: &Context, args: &SettingsArgs) -> Result<(
         output::fields([
             ("null characters", or_usual(settings.null_characters.clone())),
             ("reload share", or_usual(settings.reload_share.map(|share| share.to_string()))),
+            (
+                "swap share",
+                Some(settings.swap_share.map_or_else(|| String::from("never"), |s| s.to_string())),
+            ),
             ("reload on gap", or_usual(settings.reload_on_gap.map(|on| on.to_string()))),
             ("memory", or_usual(memory)),
         ])

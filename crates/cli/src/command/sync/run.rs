@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
             null_bytes: null_bytes(args.null_bytes),
             timeseries_key: args.timeseries_key,
             reload_share: args.reload_share,
+            swap_share: args.swap_share,
             reload_on_gap: args.reload_on_gap,
             type_choices,
             memory_bytes: args.memory as usize * 1024 * 1024,
@@ -252,6 +253,7 @@ fn as_json(outcome: &Outcome) -> Value {
         "updated": outcome.updated,
         "deleted": outcome.deleted,
         "null_key_rows": outcome.null_key_rows,
+        "swapped": outcome.swapped,
         "reload": outcome.reload.as_ref().map(ToString::to_string),
     })
 }
@@ -265,6 +267,9 @@ fn sentence(table: &TableName, outcome: &Outcome) -> String {
     );
     if outcome.null_key_rows > 0 {
         text.push_str(&format!("; {} rows left out, their key is NULL", outcome.null_key_rows));
+    }
+    if outcome.swapped {
+        text.push_str("; so many differed that all rows were replaced at once");
     }
     if let Some(reload) = &outcome.reload {
         text.push_str(&format!("; all rows were read, because {reload}"));
