@@ -321,6 +321,7 @@ def test_the_command_line_follows_a_source(
         "updated": 1,
         "deleted": 0,
         "null_key_rows": 0,
+        "swapped": False,
         "reload": None,
     }
     assert run()["outcome"] == "unchanged"

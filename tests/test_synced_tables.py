@@ -292,7 +292,7 @@ def test_a_schema_that_was_dropped_is_made_again(users: SyncedTable, login: Logi
     assert users.refresh()["state"] == "COMPLETED"
     assert login.value(count(users)) == 1000
     # It was given to its readers anew, and to nobody else.
-    with login.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with login.connect() as connection, pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         connection.execute(f"DELETE FROM {relation(users)}")
 
 

@@ -125,6 +125,8 @@ impl SyncRunner for Syncs {
         table: &str,
         drop_table: bool,
     ) -> Result<(), RunError> {
+        // Who has ended a table may go on to end its database.
+        self.sessions.close(&target);
         let table = TableName { schema: schema.to_owned(), table: table.to_owned() };
         let released = if drop_table {
             lakeport_sync::drop_target(&target, &table).await

@@ -43,7 +43,7 @@ impl Target {
         config: &Config,
         table: &TableName,
     ) -> Result<Self, Error> {
-        while let Some(session) = sessions.take(&pinned(config)) {
+        while let Some(session) = sessions.take(config) {
             let target = Self::of(session, table)?;
             match target.lock().await {
                 Ok(()) => return Ok(target),
@@ -59,7 +59,7 @@ impl Target {
 
     /// Ends a run that went well, and keeps the connection.
     pub(crate) async fn keep(self, sessions: &Sessions, config: &Config) {
-        sessions.keep(&pinned(config), self.session).await;
+        sessions.keep(config, self.session).await;
     }
 
     /// Connects without the lock, for looking only.
@@ -213,7 +213,7 @@ impl Error {
     }
 }
 
-fn pinned(config: &Config) -> Config {
+pub(super) fn pinned(config: &Config) -> Config {
     lakeport_pg::pinned(config.clone(), "lakeport sync")
 }
 

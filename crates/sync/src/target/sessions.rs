@@ -11,6 +11,8 @@ use lakeport_pg::Session;
 use tokio::time::Instant;
 use tokio_postgres::Config;
 
+use super::session::pinned;
+
 /// A source that changes every minute finds its connection.
 const KEPT_FOR: Duration = Duration::from_secs(90);
 
@@ -53,11 +55,18 @@ struct Kept {
 }
 
 impl Sessions {
+    /// Closes what is kept for a database: for the time being, nothing more is synced into it.
+    pub fn close(&self, database: &Config) {
+        let database = pinned(database);
+        self.idle().kept.retain(|kept| kept.database != database);
+    }
+
     /// The connection to the database that was used last, if one is kept. It may have ended since.
     pub(super) fn take(&self, database: &Config) -> Option<Session> {
+        let database = pinned(database);
         let mut idle = self.idle();
         loop {
-            let place = idle.kept.iter().rposition(|kept| kept.database == *database)?;
+            let place = idle.kept.iter().rposition(|kept| kept.database == database)?;
             let session = idle.kept.remove(place).session;
             if !session.is_closed() {
                 return Some(session);
@@ -74,7 +83,7 @@ impl Sessions {
         let mut idle = self.idle();
         idle.last_id += 1;
         let (id, until) = (idle.last_id, Instant::now() + KEPT_FOR);
-        idle.add(Kept { id, database: database.clone(), session, until });
+        idle.add(Kept { id, database: pinned(database), session, until });
         tokio::spawn(watch(Arc::downgrade(&self.idle), id));
     }
 

@@ -29,6 +29,16 @@ async fn next_version(directory: &tempfile::TempDir, job: &Job) {
     assert_eq!(run_changes(job).await.unwrap().kind, Kind::Changed);
 }
 
+/// A backend ends when it next looks at its socket.
+async fn none_is_kept(db: &Database) {
+    let gone = async {
+        while !db.rows(KEPT).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_next_run_has_the_same_one_without_its_lock() {
     let db = database("kept").await;
@@ -86,13 +96,19 @@ async fn a_run_that_fails_keeps_none() {
     let (directory, job) = loaded(&db).await;
     std::fs::write(directory.path().join("_delta_log/00000000000000000001.json"), "{").unwrap();
     run_changes(&job).await.unwrap_err();
-    // Its backend ends when it next looks at its socket.
-    let gone = async {
-        while !db.rows(KEPT).await.is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), gone).await.unwrap();
+    none_is_kept(&db).await;
+}
+
+#[tokio::test]
+async fn those_of_one_database_can_be_closed() {
+    let (db, other) = (database("closed").await, database("open").await);
+    let (_directory, job) = loaded(&db).await;
+    let (_other_directory, mut other_job) = loaded(&other).await;
+    other_job.sessions = job.sessions.clone();
+    run_changes(&other_job).await.unwrap();
+    job.sessions.as_ref().unwrap().close(&db.writer);
+    none_is_kept(&db).await;
+    assert_eq!(other.rows(KEPT).await.len(), 1);
 }
 
 #[tokio::test]
