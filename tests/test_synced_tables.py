@@ -296,6 +296,25 @@ def test_a_schema_that_was_dropped_is_made_again(users: SyncedTable, login: Logi
         connection.execute(f"DELETE FROM {relation(users)}")
 
 
+def test_a_database_can_be_dropped_after_a_run(
+    api: Api, catalog: str, own_instance: dict, delta: DeltaTables
+) -> None:
+    login = Login.to(api, own_instance)
+    with login.connect() as connection:
+        connection.execute("CREATE DATABASE elsewhere")
+    source = f"{catalog}.{catalog}.users"
+    register(api, source, delta.write("users", rows.many(10)))
+    place = {"database_instance_name": own_instance["name"], "logical_database_name": "elsewhere"}
+    body = body_of(f"{source}_synced", own_instance["name"], source, [rows.KEY]) | place
+    api.ok("POST", SYNCED_TABLES, body)
+    SyncedTable(api, f"{source}_synced").wait_online()
+    with login.connect() as connection:
+        # The run's connection is kept, and is another role's.
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="terminate"):
+            connection.execute("DROP DATABASE elsewhere WITH (FORCE)")
+        connection.execute("DROP DATABASE elsewhere")
+
+
 def test_delete_keeps_the_rows(users: SyncedTable, login: Login) -> None:
     users.wait_online()
     users.delete()

@@ -239,28 +239,37 @@ pub(super) async fn run(
     full_refresh: bool,
     cancel: &CancellationToken,
 ) -> std::result::Result<RunOutcome, Failure> {
-    let source = job.source_name.clone();
     let job = SyncRun { full_refresh, ..job };
+    let done = attempt(work, job.clone(), &progress, cancel).await;
+    // To look each time whether the target is ready would take longer than a small run.
+    let may_mend = work.table.applied.is_some() && !cancel.is_cancelled();
+    if matches!(done, Err(Failure::Now(_)))
+        && may_mend
+        && work.control.prepare_target(work.instance, work.table).await.map_err(from_error)?
+    {
+        return attempt(work, job, &progress, cancel).await;
+    }
+    done
+}
+
+async fn attempt(
+    work: &Work<'_>,
+    job: SyncRun,
+    progress: &Arc<RunProgress>,
+    cancel: &CancellationToken,
+) -> std::result::Result<RunOutcome, Failure> {
+    let source = job.source_name.clone();
     let _slot = tokio::select! {
         slot = work.control.sync_slots.take(work.instance.uid) => slot,
         () = cancel.cancelled() => return Err(Failure::Cancelled),
     };
-    let run = || work.control.runner.run(job.clone(), Arc::clone(&progress), cancel.clone());
-    let mut outcome = run().await;
-    // To look each time whether the target is ready would take longer than a small run.
-    if let Err(RunError { retryable: false, .. }) = &outcome
-        && !cancel.is_cancelled()
-        && work.table.applied.is_some()
-        && work.control.prepare_target(work.instance, work.table).await.map_err(from_error)?
-    {
-        outcome = run().await;
-    }
+    let outcome = work.control.runner.run(job, Arc::clone(progress), cancel.clone()).await;
     let ended = match &outcome {
         Ok(outcome) => Ended::Well(outcome),
         Err(_) if cancel.is_cancelled() => Ended::Cancelled,
         Err(_) => Ended::Failed,
     };
-    work.control.sync_counts.record(work.table, &progress, &ended);
+    work.control.sync_counts.record(work.table, progress, &ended);
     outcome.map_err(|error| from_run_error(error, &source))
 }
 
