@@ -23,8 +23,8 @@ pub use job::{
 pub use preview::Preview;
 pub use progress::{Phase, Progress};
 pub use run::{
-    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, next_commit,
-    preview, snapshot,
+    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, misread_before,
+    next_commit, preview, snapshot,
 };
 pub use source::{Column, Inspection};
 pub use target::{Position, Sessions};

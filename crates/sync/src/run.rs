@@ -61,6 +61,14 @@ pub async fn preview(source: &Source, limit: usize) -> Result<Preview, Error> {
     blocking(source, move || preview::read(&wanted, limit)).await
 }
 
+/// What builds before 0.2 may have loaded wrongly of the source's current version, in words for people, or
+/// nothing. `followed` tables were brought up to date by changes, and may hold more of it than those that are
+/// read anew each time. Reads the log, and the files' footers until something is found.
+pub async fn misread_before(source: &Source, followed: bool) -> Result<Option<String>, Error> {
+    let wanted = source.clone();
+    blocking(source, move || SourceTable::open(&wanted)?.misread_before(followed)).await
+}
+
 /// Makes the target table equal to the source's current version, in one transaction that readers never
 /// wait for.
 pub async fn snapshot(

@@ -19,7 +19,8 @@ use delta_kernel::table_changes::TableChanges;
 use delta_kernel::{EngineData, KernelError, KernelResult, Snapshot, SnapshotRef, Version};
 use tokio::task::JoinError;
 
-use super::open::{Engine, LOG_BATCH_ROWS, SourceTable};
+use super::engine::Engine;
+use super::open::{LOG_BATCH_ROWS, SourceTable};
 use super::problem::innermost;
 use super::types::ColumnType;
 use super::watch::{commit_file, is_there};

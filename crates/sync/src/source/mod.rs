@@ -3,8 +3,11 @@
 //! Owns: everything that knows the kernel: opening a table, its columns, its files, their rows. Never:
 //! anything of PostgreSQL but the names of types.
 
+mod engine;
 mod feed;
+mod misread;
 mod open;
+mod parquet;
 mod problem;
 mod scan;
 mod store;

@@ -12,17 +12,14 @@ use delta_kernel::KernelError;
 use delta_kernel::scan::Scan;
 use delta_kernel::schema::{MetadataValue, StructField};
 use delta_kernel::{Snapshot, SnapshotRef};
-use delta_kernel_default_engine::executor::tokio::TokioBackgroundExecutor;
-use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use tokio::task::JoinError;
 use url::Url;
 
+use super::engine::Engine;
 use super::store;
 use super::types::{ColumnType, delta_name};
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
-
-pub(crate) type Engine = DefaultEngine<TokioBackgroundExecutor>;
 
 /// Schemes of stores that hold Delta tables. Plain `http` is not among them: a location comes from a
 /// user, and must not make this machine call addresses of that user's choice.
@@ -185,11 +182,7 @@ pub(super) fn engine(
     url: &Url,
     batch_rows: NonZero<usize>,
 ) -> Result<Engine, Error> {
-    let store = store::open(source, url)?;
-    Ok(DefaultEngineBuilder::new(store)
-        .with_batch_size(batch_rows)
-        .with_buffer_size(NonZero::<usize>::MIN)
-        .build())
+    Ok(Engine::new(store::open(source, url)?, url, batch_rows))
 }
 
 /// In the log, a file that is not there means that there is no table.

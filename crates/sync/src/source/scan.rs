@@ -11,12 +11,13 @@ use delta_kernel::engine::arrow_data::EngineDataArrowExt as _;
 use delta_kernel::scan::state::{DvInfo, ScanFile, transform_to_logical};
 use delta_kernel::{Engine as _, ExpressionRef, FileDataReadResultIterator, FileMeta, KernelError};
 
-use super::open::{Engine, LOG_BATCH_ROWS, SourceTable};
+use super::engine::Engine;
+use super::open::{LOG_BATCH_ROWS, SourceTable};
 use crate::error::{Error, SourceProblem};
 
 /// A file that holds rows of the version.
 pub(crate) struct DataFile {
-    meta: FileMeta,
+    pub(super) meta: FileMeta,
     dv: DvInfo,
     transform: Option<ExpressionRef>,
     /// As the log says; deleted rows included.
@@ -122,7 +123,7 @@ impl SourceTable {
     }
 
     /// Readers report a missing file in several ways, so the store is asked.
-    fn file_error(&self, engine: &Engine, file: &DataFile, error: &KernelError) -> Error {
+    pub(super) fn file_error(&self, engine: &Engine, file: &DataFile, error: &KernelError) -> Error {
         let path = self.relative(file);
         match engine.storage_handler().head(&file.meta.location) {
             Err(KernelError::FileNotFound(_)) => self.source.problem(
@@ -146,7 +147,7 @@ impl SourceTable {
         }
     }
 
-    fn relative<'a>(&self, file: &'a DataFile) -> &'a str {
+    pub(super) fn relative<'a>(&self, file: &'a DataFile) -> &'a str {
         let location = file.meta.location.path();
         location.strip_prefix(self.scan.table_root().path()).unwrap_or(location)
     }
