@@ -18,7 +18,7 @@ mod target;
 
 pub use error::{Error, SourceProblem};
 pub use job::{
-    Job, Kind, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
+    Job, Kind, MayRead, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
 };
 pub use preview::Preview;
 pub use progress::{Phase, Progress};

@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::job::{Job, Kind, Options, Outcome, Reload, Source, TableName};
 use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
-use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
+use crate::source::{ColumnType, Feed, Inspection, Opened, SourceTable, Watch};
 use crate::target::{
     Applied, Changes, Incoming, Layout, NewPosition, Position, State, Step, Target, apply_changes,
     load, refresh, stage_changes, worthwhile,
@@ -244,7 +244,12 @@ impl Work<'_> {
         let Self { target, source, layout, changes, job, progress } = self;
         let (table, applied) = (Arc::clone(source), before.clone());
         let open = move || Feed::open(&table, applied.version, &applied.source_table_id);
-        let feed = blocking(&job.source, open).await?;
+        let feed = match blocking(&job.source, open).await? {
+            Opened::Feed(feed) => feed,
+            Opened::Reshaped { column, version } => {
+                return Ok(Followed::Reload(Reload::Reshaped { column, version }));
+            }
+        };
         let share = job.options.reload_share;
         // An update is two changes.
         let limit = worthwhile(before, share).saturating_mul(2);

@@ -1,6 +1,7 @@
-//! The engine that the kernel works with: the default one, with a reader of data files of our own.
+//! The engine that the kernel works with: the default one, with readers of our own around it.
 //!
-//! Owns: which files go to which reader. The log's go to the kernel's, all others to `parquet`.
+//! Owns: which reader is for what. Data files are read by `parquet`, the log by the kernel's readers with its
+//! partition values respelled, and no file is read that is out of the table's reach.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -11,36 +12,53 @@ use delta_kernel::{
 };
 use delta_kernel_default_engine::executor::tokio::TokioBackgroundExecutor;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
-use url::Url;
 
-use super::parquet::DataReader;
+use super::parquet::{Checkpoints, DataReader};
+use super::partition::{LogReader, Spelling};
+use super::reach::{Reach, Storage};
 
 pub(crate) type Executor = TokioBackgroundExecutor;
 
 /// Decodes on one thread of its own.
 pub(crate) struct Engine {
     inner: DefaultEngine<Executor>,
-    parquet: Arc<DataReader>,
+    storage: Arc<Storage>,
+    log: Arc<LogReader>,
+    data: Arc<DataReader>,
+}
+
+/// What is known of a table before it is read.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub(super) reach: Reach,
+    pub(super) spelling: Spelling,
+    /// Whether `_last_checkpoint` is to be believed.
+    pub(super) hint: bool,
 }
 
 impl Engine {
-    /// For the table at `table`, which ends with a slash.
-    pub(super) fn new(store: Arc<dyn ObjectStore>, table: &Url, batch_rows: NonZero<usize>) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn ObjectStore>,
+        access: Access,
+        batch_rows: NonZero<usize>,
+    ) -> Self {
         let executor = Arc::new(Executor::new());
         let inner = DefaultEngineBuilder::new(Arc::clone(&store))
             .with_task_executor(Arc::clone(&executor))
             .with_batch_size(batch_rows)
             .with_buffer_size(NonZero::<usize>::MIN)
             .build();
-        let log = format!("{table}_delta_log/");
-        let parquet =
-            DataReader::new(store, executor, batch_rows, log, KernelEngine::parquet_handler(&inner));
-        Self { inner, parquet: Arc::new(parquet) }
+        let Access { reach, spelling, hint } = access;
+        let storage = Storage { inner: inner.storage_handler(), reach: reach.clone(), hint };
+        let log = LogReader { inner: inner.json_handler(), spelling: spelling.clone() };
+        let checkpoints = Checkpoints { reader: inner.parquet_handler(), spelling };
+        let data = DataReader::new(store, executor, batch_rows, reach, checkpoints);
+        Self { inner, storage: Arc::new(storage), log: Arc::new(log), data: Arc::new(data) }
     }
 
     /// What reads data files.
     pub(super) fn data(&self) -> &DataReader {
-        &self.parquet
+        &self.data
     }
 }
 
@@ -50,14 +68,14 @@ impl KernelEngine for Engine {
     }
 
     fn storage_handler(&self) -> Arc<dyn StorageHandler> {
-        self.inner.storage_handler()
+        Arc::clone(&self.storage) as Arc<dyn StorageHandler>
     }
 
     fn json_handler(&self) -> Arc<dyn JsonHandler> {
-        self.inner.json_handler()
+        Arc::clone(&self.log) as Arc<dyn JsonHandler>
     }
 
     fn parquet_handler(&self) -> Arc<dyn ParquetHandler> {
-        Arc::clone(&self.parquet) as Arc<dyn ParquetHandler>
+        Arc::clone(&self.data) as Arc<dyn ParquetHandler>
     }
 }

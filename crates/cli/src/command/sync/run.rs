@@ -30,7 +30,8 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
     let (target, _door) = target(context, &args.target, args.port).await?;
     let job = Job {
         sessions: None,
-        source: Source { location: args.source, storage_options },
+        // Whoever runs this reads with rights of their own.
+        source: Source { location: args.source, storage_options, may_read: Some(Arc::new(|_| true)) },
         target,
         table,
         primary_key: args.key,

@@ -36,6 +36,8 @@ use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use url::Url;
 
 use super::engine::Executor;
+use super::partition::Spelling;
+use super::reach::Reach;
 use plan::Plan;
 pub(super) use plan::Remark;
 
@@ -44,9 +46,16 @@ pub(super) struct DataReader {
     store: Arc<dyn ObjectStore>,
     executor: Arc<Executor>,
     batch_rows: usize,
+    reach: Reach,
     /// The URL that all files of the log begin with.
     log: String,
-    log_reader: Arc<dyn ParquetHandler>,
+    checkpoints: Checkpoints,
+}
+
+/// Reads the log's Parquet files.
+pub(super) struct Checkpoints {
+    pub(super) reader: Arc<dyn ParquetHandler>,
+    pub(super) spelling: Spelling,
 }
 
 type Rows = BoxStream<'static, KernelResult<Box<dyn EngineData>>>;
@@ -56,10 +65,11 @@ impl DataReader {
         store: Arc<dyn ObjectStore>,
         executor: Arc<Executor>,
         batch_rows: NonZero<usize>,
-        log: String,
-        log_reader: Arc<dyn ParquetHandler>,
+        reach: Reach,
+        checkpoints: Checkpoints,
     ) -> Self {
-        Self { store, executor, batch_rows: batch_rows.get(), log, log_reader }
+        let (log, batch_rows) = (reach.log(), batch_rows.get());
+        Self { store, executor, batch_rows, reach, log, checkpoints }
     }
 
     /// What is particular about the columns of a file, by their paths. Reads its footer only.
@@ -87,8 +97,11 @@ impl ParquetHandler for DataReader {
         predicate: Option<PredicateRef>,
     ) -> KernelResult<FileDataReadResultIterator> {
         if files.iter().any(|file| self.is_log(file)) {
-            return self.log_reader.read_parquet_files(files, physical_schema, predicate);
+            let Checkpoints { reader, spelling } = &self.checkpoints;
+            let read = reader.read_parquet_files(files, physical_schema, predicate)?;
+            return Ok(spelling.respelled(read));
         }
+        files.iter().try_for_each(|file| self.reach.check(&file.location))?;
         let (store, batch_rows) = (Arc::clone(&self.store), self.batch_rows);
         let read = move |file: FileMeta| {
             file::read(Arc::clone(&store), file, Arc::clone(&physical_schema), batch_rows)
@@ -105,11 +118,11 @@ impl ParquetHandler for DataReader {
         location: Url,
         data: KernelResultIteratorStatic<Box<dyn EngineData>>,
     ) -> KernelResult<FileSize> {
-        self.log_reader.write_parquet_file(location, data)
+        self.checkpoints.reader.write_parquet_file(location, data)
     }
 
     fn read_parquet_footer(&self, file: &FileMeta) -> KernelResult<ParquetFooter> {
-        self.log_reader.read_parquet_footer(file)
+        self.checkpoints.reader.read_parquet_footer(file)
     }
 }
 
