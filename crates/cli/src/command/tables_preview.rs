@@ -1,11 +1,12 @@
 //! `lakeport tables preview`: rows of a Delta table, read here, with credentials that the catalog hands out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use lakeport_api::unity::TableInfo;
 use lakeport_api::unity_grants::TableCredential;
 use lakeport_client::Client;
-use lakeport_sync::{Preview, Source};
+use lakeport_sync::{MayRead, Preview, Source};
 use serde_json::{Map, Value, json};
 
 use crate::args::TablesPreviewArgs;

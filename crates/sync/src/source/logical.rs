@@ -26,15 +26,39 @@ pub(super) struct Finish {
 #[derive(Debug, PartialEq, Eq)]
 enum Need {
     Nothing,
+    /// A struct that has a variant's fields, and is none.
+    NoMark,
     Pad(usize),
     Mark,
     Inside(Vec<Need>),
 }
 
+impl Need {
+    fn any(&self, wanted: fn(&Need) -> bool) -> bool {
+        match self {
+            Self::Inside(parts) => parts.iter().any(|part| part.any(wanted)),
+            other => wanted(other),
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        !self.any(|need| matches!(need, Self::Pad(_) | Self::Mark))
+    }
+
+    fn pads(&self) -> bool {
+        self.any(|need| matches!(need, Self::Pad(_)))
+    }
+
+    /// Beside a variant; alone it was never taken for one.
+    fn has_like_variant(&self) -> bool {
+        self.any(|need| *need == Self::NoMark)
+    }
+}
+
 impl Finish {
     pub(super) fn of(schema: &StructType) -> Self {
         let needs = schema.fields().map(|field| (field.name().clone(), need(field)));
-        Self { columns: needs.filter(|(_, need)| *need != Need::Nothing).collect() }
+        Self { columns: needs.filter(|(_, need)| !need.is_nothing()).collect() }
     }
 
     pub(super) fn column(&self, name: &str, array: &ArrayRef) -> ArrayRef {
@@ -42,6 +66,18 @@ impl Finish {
             Some(need) => finished(need, array),
             None => Arc::clone(array),
         }
+    }
+}
+
+impl Finish {
+    /// A column that is shown otherwise than without all this, and why.
+    pub(super) fn changed_by(&self) -> Option<(&str, &'static str)> {
+        let found = |wanted: fn(&Need) -> bool| {
+            self.columns.iter().find(|(_, need)| wanted(need)).map(|(name, _)| name.as_str())
+        };
+        let padded = found(Need::pads).map(|name| (name, "is CHAR(n), and is padded with blanks"));
+        let alike = || found(Need::has_like_variant);
+        padded.or_else(|| Some((alike()?, "holds structs that were taken for variants")))
     }
 }
 
@@ -82,6 +118,10 @@ fn need_of(delta: &DataType, declared: &mut Declared<'_>) -> Need {
             declared.skip(",");
             vec![key, need_of(map.value_type(), declared)]
         }
+        DataType::Struct(fields) if is_like_variant(fields) => {
+            declared.skip("struct<metadata:binary,value:binary>");
+            return Need::NoMark;
+        }
         DataType::Struct(fields) => {
             declared.skip("struct<");
             let parts = fields.fields().map(|field| {
@@ -97,6 +137,14 @@ fn need_of(delta: &DataType, declared: &mut Declared<'_>) -> Need {
         true => Need::Nothing,
         false => Need::Inside(parts),
     }
+}
+
+fn is_like_variant(fields: &StructType) -> bool {
+    let mut fields = fields.fields();
+    let mut has = |name: &str| {
+        fields.next().is_some_and(|field| field.name() == name && *field.data_type() == DataType::BINARY)
+    };
+    has("metadata") && has("value") && fields.next().is_none()
 }
 
 /// What is left of a declared type: `struct<a:char(3),b:array<int>>`.
@@ -242,7 +290,7 @@ mod tests {
         let nested = StructField::nullable("c", ArrayType::new(variant(), true));
         assert_eq!(need(&nested), Need::Inside(vec![Need::Mark]));
         let DataType::Variant(alike) = variant() else { unreachable!() };
-        assert_eq!(need(&StructField::nullable("c", DataType::Struct(alike))), Need::Nothing);
+        assert_eq!(need(&StructField::nullable("c", DataType::Struct(alike))), Need::NoMark);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `lakeport sync run`: one run of the sync library, in this process.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lakeport_client::{Forwarder, Target, Token};

@@ -27,6 +27,7 @@ const EXACT: CastOptions<'static> = CastOptions {
 pub(super) struct Leaf {
     rebase: Option<Rebase>,
     cast: Cast,
+    widens: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +58,18 @@ impl Leaf {
             }
             _ => None,
         };
-        Some(Self { rebase, cast })
+        let widens = match wanted {
+            PrimitiveType::Double => cast == Cast::Arrow,
+            PrimitiveType::Decimal(decimal) => {
+                let had = match stored {
+                    DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale,
+                    _ => 0,
+                };
+                cast == Cast::Arrow && had != decimal.scale() as i8
+            }
+            _ => cast == Cast::Midnight,
+        };
+        Some(Self { rebase, cast, widens })
     }
 
     /// Whether values are of the old calendar.
@@ -65,8 +77,9 @@ impl Leaf {
         self.rebase.is_some()
     }
 
-    pub(super) fn casts(&self) -> bool {
-        matches!(self.cast, Cast::Arrow | Cast::Midnight)
+    /// Whether JSON shows a value otherwise than in the type that it is stored in.
+    pub(super) fn widens(&self) -> bool {
+        self.widens
     }
 
     pub(super) fn make(&self, stored: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {

@@ -204,7 +204,7 @@ impl Planner<'_> {
                 if leaf.rebases() {
                     self.remark(Remark::OldCalendar);
                 }
-                if leaf.casts() {
+                if leaf.widens() {
                     self.remark_inside(Remark::Older);
                 }
                 Ok(Make::Leaf(leaf))
