@@ -96,7 +96,8 @@ impl Feed {
             ));
         }
         let engine = Arc::new(table.engine(LOG_BATCH_ROWS)?);
-        Ok(match Cutter { table, engine }.pieces(applied)? {
+        let cut = Cutter { table, engine }.pieces(applied)?;
+        Ok(match cut {
             Cut::Pieces(pieces) => Opened::Feed(Self { table: Arc::clone(table), pieces }),
             Cut::Reshaped { column, version } => Opened::Reshaped { column, version },
         })

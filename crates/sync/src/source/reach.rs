@@ -83,6 +83,10 @@ impl StorageHandler for Storage {
         self.inner.put(path, data, overwrite)
     }
 
+    fn delete(&self, path: &Url) -> KernelResult<()> {
+        self.inner.delete(path)
+    }
+
     fn head(&self, path: &Url) -> KernelResult<FileMeta> {
         self.inner.head(path)
     }

@@ -80,12 +80,22 @@ impl Zone {
         if matches!(&**name, "UTC" | "Z" | "GMT" | "Etc/UTC" | "Etc/GMT" | "+00:00") {
             return Self::Utc;
         }
-        let fixed = || name.parse::<Offset>().ok().map(TimeZone::fixed);
-        match TimeZone::get(name).ok().or_else(fixed) {
+        match TimeZone::get(name).ok().or_else(|| fixed(name)) {
             Some(zone) => Self::Other { standard: standard(&zone), zone },
             None => Self::Unknown(Arc::clone(name)),
         }
     }
+}
+
+/// `+02:30`
+fn fixed(offset: &str) -> Option<TimeZone> {
+    let (sign, digits) = match offset.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, offset.strip_prefix('+')?),
+    };
+    let (hours, minutes) = digits.split_once(':')?;
+    let seconds = hours.parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
+    Offset::from_seconds(sign * seconds).ok().map(TimeZone::fixed)
 }
 
 /// What Java's old time zones took a zone to be before 1900: its standard time of today.
