@@ -40,7 +40,10 @@ pub(crate) struct Feed {
 pub(crate) enum Opened {
     Feed(Feed),
     /// Something changed inside of a column, which its old rows show and the feed does not.
-    Reshaped { column: String, version: i64 },
+    Reshaped {
+        column: String,
+        version: i64,
+    },
 }
 
 /// Versions with one schema, both ends included.

@@ -1,19 +1,23 @@
 //! Changes of a table's schema inside of its columns, which show in every row and in no change data feed.
 //!
 //! PostgreSQL holds a nested value as jsonb, so a field that was added, a number that became wider or a name that
-//! changed leaves old values as they were written, while the source shows all of them in the new form. Owns:
-//! telling such changes from those that no value shows.
+//! changed leaves old values as they were written, while the source shows all of them in the new form. So does
+//! a text that is CHAR(n) no longer, or only now. Owns: telling such changes from those that no value shows.
 
 use delta_kernel::schema::{
     ColumnMetadataKey, DataType, MetadataValue, PrimitiveType, StructField, StructType,
 };
+
+use super::logical::need;
 
 /// The first column whose values show differently under the later schema.
 pub(super) fn changed(before: &StructType, after: &StructType) -> Option<String> {
     let mut columns = after.fields();
     let found = columns.find(|field| {
         before.field(field.name()).is_some_and(|was| {
-            !is_same(was.data_type(), field.data_type()) && is_nested(field.data_type())
+            let inside =
+                is_nested(field.data_type()) && !is_same(was.data_type(), field.data_type());
+            inside || need(was) != need(field)
         })
     });
     found.map(|field| field.name().clone())
@@ -102,6 +106,19 @@ mod tests {
     #[test]
     fn columns_themselves_are_altered_in_place() {
         assert!(!shows(DataType::FLOAT, DataType::DOUBLE));
+    }
+
+    #[test]
+    fn texts_that_are_padded_now_are_changes() {
+        let declared = |as_what: &str| {
+            let field = StructField::nullable("c", DataType::STRING);
+            let declared = MetadataValue::String(as_what.to_owned());
+            let field = field.with_metadata([("__CHAR_VARCHAR_TYPE_STRING", declared)]);
+            StructType::try_new([field]).unwrap()
+        };
+        assert!(changed(&declared("char(3)"), &declared("char(5)")).is_some());
+        assert!(changed(&declared("char(3)"), &declared("varchar(3)")).is_some());
+        assert!(changed(&declared("varchar(3)"), &declared("varchar(5)")).is_none());
     }
 
     #[test]

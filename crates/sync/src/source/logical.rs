@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use delta_kernel::arrow::array::cast::AsArray as _;
-use delta_kernel::arrow::array::{Array as _, ArrayRef, ListArray, MapArray, StringArray, StructArray};
+use delta_kernel::arrow::array::{
+    Array as _, ArrayRef, ListArray, MapArray, StringArray, StructArray,
+};
 use delta_kernel::arrow::datatypes::{DataType as ArrowType, Field};
 use delta_kernel::schema::{DataType, MetadataValue, PrimitiveType, StructField, StructType};
 
@@ -24,7 +26,7 @@ pub(super) struct Finish {
 
 /// Of a column, or of a part of one.
 #[derive(Debug, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     Nothing,
     /// A struct that has a variant's fields, and is none.
     NoMark,
@@ -86,7 +88,8 @@ pub(crate) fn is_variant(array: &StructArray) -> bool {
     array.fields().first().is_some_and(|field| field.metadata().contains_key(MARK))
 }
 
-fn need(field: &StructField) -> Need {
+/// What a column needs.
+pub(super) fn need(field: &StructField) -> Need {
     let declared = match field.metadata().get(DECLARED) {
         Some(MetadataValue::String(declared)) => declared.as_str(),
         _ => "",
@@ -142,7 +145,9 @@ fn need_of(delta: &DataType, declared: &mut Declared<'_>) -> Need {
 fn is_like_variant(fields: &StructType) -> bool {
     let mut fields = fields.fields();
     let mut has = |name: &str| {
-        fields.next().is_some_and(|field| field.name() == name && *field.data_type() == DataType::BINARY)
+        fields
+            .next()
+            .is_some_and(|field| field.name() == name && *field.data_type() == DataType::BINARY)
     };
     has("metadata") && has("value") && fields.next().is_none()
 }
@@ -221,8 +226,8 @@ fn finished_fields(parts: &[Need], array: &StructArray) -> StructArray {
     let columns = array.columns().iter().zip(parts);
     let columns: Vec<ArrayRef> = columns.map(|(column, part)| finished(part, column)).collect();
     let fields = array.fields().iter().zip(&columns);
-    let fields =
-        fields.map(|(field, column)| Field::clone(field).with_data_type(column.data_type().clone()));
+    let fields = fields
+        .map(|(field, column)| Field::clone(field).with_data_type(column.data_type().clone()));
     StructArray::new(fields.collect(), columns, array.nulls().cloned())
 }
 
@@ -271,8 +276,7 @@ mod tests {
             StructField::nullable("m", MapType::new(DataType::STRING, DataType::INTEGER, true)),
             StructField::nullable("e", DataType::STRING),
         ]);
-        let declared =
-            "struct<d:decimal(10,2),`odd,name`:char(3),m:map<char(1),int>,e:char(4)>";
+        let declared = "struct<d:decimal(10,2),`odd,name`:char(3),m:map<char(1),int>,e:char(4)>";
         assert_eq!(
             need(&field(DataType::from(fields.unwrap()), declared)),
             Need::Inside(vec![

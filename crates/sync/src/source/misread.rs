@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use delta_kernel::{Engine as _, KernelResult};
 use delta_kernel::arrow::array::Array;
 use delta_kernel::arrow::array::cast::AsArray as _;
 use delta_kernel::arrow::compute::{max, min};
 use delta_kernel::arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use delta_kernel::engine::arrow_data::EngineDataArrowExt as _;
 use delta_kernel::schema::StructType;
+use delta_kernel::{Engine as _, KernelResult};
 
 use super::engine::Engine;
 use super::open::{LOG_BATCH_ROWS, SourceTable};

@@ -35,7 +35,8 @@ impl Reach {
         }
         let open = self.may_read.as_ref().is_some_and(|may_read| may_read(file.as_str()));
         // Another store would need other credentials.
-        let same_store = (file.scheme(), file.authority()) == (self.table.scheme(), self.table.authority());
+        let same_store =
+            (file.scheme(), file.authority()) == (self.table.scheme(), self.table.authority());
         if open && same_store {
             return Ok(());
         }

@@ -122,7 +122,12 @@ impl SourceTable {
     }
 
     /// Readers report a missing file in several ways, so the store is asked.
-    pub(super) fn file_error(&self, engine: &Engine, file: &DataFile, error: &KernelError) -> Error {
+    pub(super) fn file_error(
+        &self,
+        engine: &Engine,
+        file: &DataFile,
+        error: &KernelError,
+    ) -> Error {
         let path = self.relative(file);
         match engine.storage_handler().head(&file.meta.location) {
             Err(KernelError::FileNotFound(_)) => self.source.problem(

@@ -4,7 +4,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use lakeport_sync::{Error, Job, Kind, Reload, SourceProblem, drop_target, misread_before, preview};
+use lakeport_sync::{
+    Error, Job, Kind, Reload, SourceProblem, drop_target, misread_before, preview,
+};
 
 use crate::support::{Database, copy, cut_at, database, run, run_changes, stored};
 
@@ -81,10 +83,7 @@ async fn names_are_the_same_in_any_case() {
     run(&db.job(&stored().join("other_case"), &["Id"])).await.unwrap();
     assert_eq!(
         db.rows("select \"Id\", \"Name\", st, list from served.t order by 1").await,
-        [
-            r#"1|a|{"Other": "o", "userId": 7}|[{"Other": "o", "userId": 7}, null]"#,
-            "2|b|∅|∅"
-        ]
+        [r#"1|a|{"Other": "o", "userId": 7}|[{"Other": "o", "userId": 7}, null]"#, "2|b|∅|∅"]
     );
     for (table, column) in [("twice", "Name"), ("twice_inside", "st.a")] {
         let (problem, message) = refused(&db, table).await;
@@ -100,7 +99,8 @@ async fn values_are_read_from_the_types_that_other_writers_have() {
     db.client.batch_execute("set timezone = 'UTC'").await.unwrap();
     loaded(&db, "kinds").await;
     let columns = "id, small, tiny, whole, text, bytes, at, local, ratio, money, list, named";
-    let first = r"32767|127|7|café|\x00ff|9999-12-31 23:59:59+00|0001-01-01 00:00:00|0.5|7.00|[1, null]";
+    let first =
+        r"32767|127|7|café|\x00ff|9999-12-31 23:59:59+00|0001-01-01 00:00:00|0.5|7.00|[1, null]";
     let second = "∅|0|∅|∅|∅|∅|1970-01-01 00:00:00|1|-1.00|[]|∅";
     assert_eq!(
         db.rows(&format!("select {columns} from served.t order by id")).await,
@@ -185,10 +185,18 @@ async fn a_hint_that_leads_astray_is_not_followed() {
     let db = database("hints").await;
     for table in ["hint_behind", "hint_ahead"] {
         loaded(&db, table).await;
-        assert_eq!(db.rows("select id from served.t order by id").await, ["0", "1", "2"], "{table}");
+        assert_eq!(
+            db.rows("select id from served.t order by id").await,
+            ["0", "1", "2"],
+            "{table}"
+        );
         db.client.batch_execute("drop table served.t").await.unwrap();
         let _kept = followed(&db, table, &["id"]).await;
-        assert_eq!(db.rows("select id from served.t order by id").await, ["0", "1", "2"], "{table}");
+        assert_eq!(
+            db.rows("select id from served.t order by id").await,
+            ["0", "1", "2"],
+            "{table}"
+        );
         db.client.batch_execute("drop table served.t").await.unwrap();
     }
 }
@@ -219,7 +227,8 @@ async fn the_feed_reads_no_files_elsewhere() {
     let mut job = db.job(place.path(), &["id"]);
     job.options.reload_share = 1000.0;
     run_changes(&job).await.unwrap();
-    let commit = fs::read_to_string(stored().join("hint_behind/_delta_log/00000000000000000001.json"));
+    let commit =
+        fs::read_to_string(stored().join("hint_behind/_delta_log/00000000000000000001.json"));
     let elsewhere = url::Url::from_file_path(stored().join("hint_behind/1.parquet")).unwrap();
     let named = commit.unwrap().replace("1.parquet", elsewhere.as_str());
     fs::write(place.path().join("_delta_log/00000000000000000001.json"), named).unwrap();

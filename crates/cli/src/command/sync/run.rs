@@ -32,7 +32,11 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
     let job = Job {
         sessions: None,
         // Whoever runs this reads with rights of their own.
-        source: Source { location: args.source, storage_options, may_read: Some(Arc::new(|_| true)) },
+        source: Source {
+            location: args.source,
+            storage_options,
+            may_read: Some(Arc::new(|_| true)),
+        },
         target,
         table,
         primary_key: args.key,

@@ -182,7 +182,8 @@ mod tests {
     }
 
     fn footer(pairs: &[(&str, &str)]) -> Vec<KeyValue> {
-        let pair = |(key, value): &(&str, &str)| KeyValue::new((*key).to_owned(), (*value).to_owned());
+        let pair =
+            |(key, value): &(&str, &str)| KeyValue::new((*key).to_owned(), (*value).to_owned());
         pairs.iter().map(pair).collect()
     }
 

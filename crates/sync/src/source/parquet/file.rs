@@ -13,7 +13,9 @@ use delta_kernel::arrow::record_batch::RecordBatch;
 use delta_kernel::object_store::path::Path;
 use delta_kernel::object_store::{ObjectStore, ObjectStoreExt as _};
 use delta_kernel::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use delta_kernel::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use delta_kernel::parquet::arrow::async_reader::{
+    AsyncFileReader, ParquetRecordBatchStreamBuilder,
+};
 use delta_kernel::parquet::basic::Type as Stored;
 use delta_kernel::parquet::errors::Result as ParquetResult;
 use delta_kernel::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use delta_kernel::arrow::array::cast::AsArray as _;
 use delta_kernel::arrow::array::{Array as _, ArrayRef, PrimitiveArray};
 use delta_kernel::arrow::compute::{CastOptions, cast_with_options};
-use delta_kernel::arrow::datatypes::{
-    DataType, Date32Type, TimeUnit, TimestampMicrosecondType,
-};
+use delta_kernel::arrow::datatypes::{DataType, Date32Type, TimeUnit, TimestampMicrosecondType};
 use delta_kernel::arrow::error::ArrowError;
 use delta_kernel::schema::PrimitiveType;
 
@@ -82,7 +80,11 @@ impl Leaf {
         self.widens
     }
 
-    pub(super) fn make(&self, stored: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn make(
+        &self,
+        stored: &ArrayRef,
+        wanted: &DataType,
+    ) -> Result<ArrayRef, ArrowError> {
         match self.cast {
             Cast::None => self.rebased(stored),
             Cast::Midnight => midnight(&self.rebased(stored)?),

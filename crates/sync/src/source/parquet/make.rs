@@ -48,8 +48,7 @@ fn array(make: &Make, stored: &ArrayRef, wanted: &Field) -> Result<ArrayRef, Arr
         (Make::Struct(children), DataType::Struct(fields)) => {
             let (_, columns, nulls) = stored.as_struct().clone().into_parts();
             let made = fields_of(children, &columns, fields, stored.len())?;
-            let made =
-                StructArray::try_new_with_length(fields.clone(), made, nulls, stored.len())?;
+            let made = StructArray::try_new_with_length(fields.clone(), made, nulls, stored.len())?;
             Ok(Arc::new(made))
         }
         (Make::List(element), DataType::List(field)) => {
@@ -64,7 +63,8 @@ fn array(make: &Make, stored: &ArrayRef, wanted: &Field) -> Result<ArrayRef, Arr
             let rows = entries.len();
             let (_, columns, _) = entries.into_parts();
             let [keys, values] = &columns[..] else { return Err(unlike(wanted)) };
-            let made = vec![array(&parts[0], keys, key_field)?, array(&parts[1], values, value_field)?];
+            let made =
+                vec![array(&parts[0], keys, key_field)?, array(&parts[1], values, value_field)?];
             let entries = StructArray::try_new_with_length(fields.clone(), made, None, rows)?;
             let made = MapArray::try_new(Arc::clone(field), offsets, entries, nulls, *sorted)?;
             Ok(Arc::new(made))

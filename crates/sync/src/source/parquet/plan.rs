@@ -94,8 +94,12 @@ struct Stored<'a> {
 impl<'a> Stored<'a> {
     /// `first` is the first leaf of all.
     fn new(fields: &'a Fields, first: usize) -> Self {
-        let mut stored =
-            Self { fields, by_id: HashMap::new(), by_name: HashMap::new(), first_leaves: Vec::new() };
+        let mut stored = Self {
+            fields,
+            by_id: HashMap::new(),
+            by_name: HashMap::new(),
+            first_leaves: Vec::new(),
+        };
         let mut leaf = first;
         for (at, field) in fields.iter().enumerate() {
             if let Some(id) = stored_id(field) {
@@ -161,12 +165,7 @@ impl Planner<'_> {
         }
     }
 
-    fn make(
-        &mut self,
-        wanted: &DataType,
-        stored: &ArrowType,
-        first: usize,
-    ) -> KernelResult<Make> {
+    fn make(&mut self, wanted: &DataType, stored: &ArrowType, first: usize) -> KernelResult<Make> {
         match (wanted, stored) {
             (DataType::Primitive(wanted), _) => self.leaf(wanted, stored, first),
             (DataType::Variant(_), ArrowType::Struct(fields)) => {
@@ -182,7 +181,9 @@ impl Planner<'_> {
                 }
                 Ok(Make::Struct(children))
             }
-            (DataType::Array(wanted), ArrowType::List(element)) => self.list(wanted, element, first),
+            (DataType::Array(wanted), ArrowType::List(element)) => {
+                self.list(wanted, element, first)
+            }
             (DataType::Map(wanted), ArrowType::Map(entries, _)) => self.map(wanted, entries, first),
             _ => Err(self.refused(wanted, stored)),
         }
@@ -268,7 +269,8 @@ impl Planner<'_> {
             return Ok(None);
         };
         // A field with the id of another one is that one, whatever its name.
-        let is_other = |at: &usize| stored_id(&stored.fields[*at]).is_some_and(|id| ids.contains(&id));
+        let is_other =
+            |at: &usize| stored_id(&stored.fields[*at]).is_some_and(|id| ids.contains(&id));
         let named: Vec<usize> = named.iter().copied().filter(|at| !is_other(at)).collect();
         match named[..] {
             [] => Ok(None),

@@ -8,12 +8,10 @@ use std::sync::Arc;
 
 use delta_kernel::arrow::array::cast::AsArray as _;
 use delta_kernel::arrow::array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType,
 };
-use delta_kernel::arrow::array::{
-    Array as _, ArrayRef, BinaryArray, BinaryBuilder, StructArray,
-};
+use delta_kernel::arrow::array::{Array as _, ArrayRef, BinaryArray, BinaryBuilder, StructArray};
 use delta_kernel::arrow::buffer::NullBuffer;
 use delta_kernel::arrow::datatypes::{DataType, Fields, TimeUnit};
 use delta_kernel::arrow::error::ArrowError;
@@ -84,7 +82,8 @@ impl<'a> Place<'a> {
         out: &mut impl VariantBuilderExt,
     ) -> Result<bool> {
         let value = self.value.filter(|value| value.is_valid(row)).map(|value| value.value(row));
-        let rest = value.map(|bytes| Variant::try_new_with_metadata(names.clone(), bytes)).transpose()?;
+        let rest =
+            value.map(|bytes| Variant::try_new_with_metadata(names.clone(), bytes)).transpose()?;
         match (&self.typed, rest) {
             (Some(Typed::Object(objects, fields)), rest) if objects.is_valid(row) => {
                 append_object(fields, rest, row, names, out)?;
@@ -110,7 +109,8 @@ impl<'a> Typed<'a> {
             DataType::Struct(fields) => {
                 let objects = typed.as_struct();
                 let places = fields.iter().zip(objects.columns());
-                let places = places.map(|(field, array)| Ok((field.name().as_str(), place(array)?)));
+                let places =
+                    places.map(|(field, array)| Ok((field.name().as_str(), place(array)?)));
                 Self::Object(objects, places.collect::<Result<_>>()?)
             }
             DataType::List(_) => {
@@ -236,14 +236,10 @@ fn append_decimal(
     let scale = u8::try_from(scale).map_err(|error| damaged(&error.to_string()))?;
     let narrow = |_| damaged("a decimal has more digits than its column");
     match precision {
-        0..=9 => out.append_value(VariantDecimal4::try_new(
-            i32::try_from(number).map_err(narrow)?,
-            scale,
-        )?),
-        10..=18 => out.append_value(VariantDecimal8::try_new(
-            i64::try_from(number).map_err(narrow)?,
-            scale,
-        )?),
+        0..=9 => out
+            .append_value(VariantDecimal4::try_new(i32::try_from(number).map_err(narrow)?, scale)?),
+        10..=18 => out
+            .append_value(VariantDecimal8::try_new(i64::try_from(number).map_err(narrow)?, scale)?),
         _ => out.append_value(VariantDecimal16::try_new(number, scale)?),
     }
     Ok(())
