@@ -77,6 +77,9 @@ def calendars():
         marks = {"version": "3.5.0", "legacyDateTime": "", "timeZone": zone}
         marks = {f"org.apache.spark.{key}": value for key, value in marks.items()}
         by_hand(name, fields, [rows.replace_schema_metadata(marks)])
+    # A mark of Spark's in a file that is none of Spark's, and an Arrow schema that is none.
+    lies = rows.replace_schema_metadata({"org.apache.spark.legacyDateTime": "", "ARROW:schema": "AAAA"})
+    commit("lying", 0, *head("lying", fields), {"add": parquet("lying", "a.parquet", lies, store_schema=False)})
 
 
 def names():

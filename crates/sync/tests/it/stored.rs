@@ -72,6 +72,10 @@ async fn dates_of_the_old_calendar_keep_year_month_and_day() {
             r#"3|0001-01-05|2020-01-01 00:00:00+00|["0001-01-05"]"#,
         ]
     );
+    db.client.batch_execute("drop table served.t").await.unwrap();
+    loaded(&db, "lying").await;
+    assert_eq!(db.value("select day from served.t where id = 1").await, "1500-01-10");
+    db.client.batch_execute("drop table served.t").await.unwrap();
     let (problem, message) = refused(&db, "julian_far_away").await;
     assert_eq!(problem, SourceProblem::Corrupt);
     assert!(message.contains("\"at\"") && message.contains("Mars/Olympus"), "{message}");
