@@ -155,8 +155,8 @@ pub enum Reload {
     Unclear { keys: u64 },
     /// The newest row of a key is gone, and the changes do not tell which one is newest now.
     NewestDeleted { keys: u64 },
-    /// Something changed inside of a column, which all of its rows show and no change says.
-    Reshaped { column: String, version: i64 },
+    /// The source's columns are others than before.
+    Reshaped(String),
     /// The changes were out of reach.
     Gap(String),
 }
@@ -172,10 +172,7 @@ impl fmt::Display for Reload {
                 write!(f, "the changes of {keys} keys do not add up to one row each")
             }
             Self::NewestDeleted { keys } => write!(f, "the newest row of {keys} keys was deleted"),
-            Self::Reshaped { column, version } => {
-                write!(f, "column \"{column}\" changed inside at version {version}")
-            }
-            Self::Gap(problem) => write!(f, "{problem}"),
+            Self::Gap(problem) | Self::Reshaped(problem) => write!(f, "{problem}"),
         }
     }
 }

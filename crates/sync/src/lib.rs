@@ -23,7 +23,7 @@ pub use job::{
 pub use preview::Preview;
 pub use progress::{Phase, Progress};
 pub use run::{
-    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, misread_before,
+    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, misread,
     next_commit, preview, snapshot,
 };
 pub use source::{Column, Inspection};

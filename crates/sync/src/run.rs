@@ -61,14 +61,6 @@ pub async fn preview(source: &Source, limit: usize) -> Result<Preview, Error> {
     blocking(source, move || preview::read(&wanted, limit)).await
 }
 
-/// What builds before 0.2 may have loaded wrongly of the source's current version, in words for people, or
-/// nothing. `followed` tables were brought up to date by changes, and may hold more of it than those that are
-/// read anew each time. Reads the log, and the files' footers until something is found.
-pub async fn misread_before(source: &Source, followed: bool) -> Result<Option<String>, Error> {
-    let wanted = source.clone();
-    blocking(source, move || SourceTable::open(&wanted)?.misread_before(followed)).await
-}
-
 /// Makes the target table equal to the source's current version, in one transaction that readers never
 /// wait for.
 pub async fn snapshot(
@@ -165,6 +157,12 @@ pub async fn forget_target(config: &Config, table: &TableName) -> Result<(), Err
     Target::open(config, table).await?.forget().await
 }
 
+/// Why an older build may have loaded the source wrongly, if it may. Reads the footers of its files.
+pub async fn misread(source: &Source) -> Result<Option<String>, Error> {
+    let wanted = source.clone();
+    blocking(source, move || SourceTable::open(&wanted)?.misread_before()).await
+}
+
 /// Gathers statistics of a table that was loaded. That is no part of the load: it would only keep the rows
 /// from being announced, and autovacuum does it some time later too.
 pub async fn analyze(config: &Config, table: &TableName) -> Result<(), Error> {
@@ -246,9 +244,7 @@ impl Work<'_> {
         let open = move || Feed::open(&table, applied.version, &applied.source_table_id);
         let feed = match blocking(&job.source, open).await? {
             Opened::Feed(feed) => feed,
-            Opened::Reshaped { column, version } => {
-                return Ok(Followed::Reload(Reload::Reshaped { column, version }));
-            }
+            Opened::Reshaped(what) => return Ok(Followed::Reload(Reload::Reshaped(what))),
         };
         let share = job.options.reload_share;
         // An update is two changes.

@@ -102,7 +102,7 @@ impl Feed {
         let cut = Cutter { table, engine }.pieces(applied)?;
         Ok(match cut {
             Cut::Pieces(pieces) => Opened::Feed(Self { table: Arc::clone(table), pieces }),
-            Cut::Reshaped { column, version } => Opened::Reshaped { column, version },
+            Cut::Reshaped(what) => Opened::Reshaped(what),
         })
     }
 
@@ -188,7 +188,7 @@ struct Cutter<'a> {
 
 enum Cut {
     Pieces(Vec<Piece>),
-    Reshaped { column: String, version: i64 },
+    Reshaped(String),
 }
 
 impl Cutter<'_> {
@@ -220,8 +220,8 @@ impl Cutter<'_> {
             self.check_table(&snapshot)?;
             self.check_columns(&mut columns, &snapshot)?;
             if let Some(column) = changed(&before.schema(), &snapshot.schema()) {
-                let version = i64::try_from(*start).unwrap_or(i64::MAX);
-                return Ok(Cut::Reshaped { column, version });
+                let what = format!("column \"{column}\" changed inside at version {start}");
+                return Ok(Cut::Reshaped(what));
             }
             match pieces.last_mut() {
                 Some(piece) if piece.snapshot.schema() == snapshot.schema() => piece.end = end,

@@ -25,15 +25,14 @@ const GREGORIAN: i32 = -141_427;
 const ZONES_AGREE: i64 = -2_208_988_800_000_000;
 
 impl SourceTable {
-    /// The first fault that is found, in words for people. `followed` tables were brought up to date by
-    /// changes.
-    pub(crate) fn misread_before(&self, followed: bool) -> Result<Option<String>, Error> {
+    /// Why an older build may have read the table wrongly, if it may: the first fault that is found.
+    pub(crate) fn misread_before(&self) -> Result<Option<String>, Error> {
         if let Some((column, what)) = self.finish.changed_by() {
             return Ok(Some(format!("column \"{column}\" {what}")));
         }
         let engine = self.engine(LOG_BATCH_ROWS)?;
         for file in &self.files()? {
-            let found = self.misread_in(&engine, file, followed);
+            let found = self.misread_in(&engine, file);
             let found = found.map_err(|error| self.file_error(&engine, file, &error))?;
             if let Some((column, what)) = found {
                 let path = self.relative(file);
@@ -47,12 +46,12 @@ impl SourceTable {
         &self,
         engine: &Engine,
         file: &DataFile,
-        followed: bool,
     ) -> KernelResult<Option<(String, &'static str)>> {
         for (column, remark) in engine.data().remarks(&file.meta, self.scan.physical_schema())? {
             let what = match remark {
                 Remark::OtherCase => "has a name of another case, and was taken for NULL",
-                Remark::Older if followed => "holds values in the form of before a schema change",
+                // Where changes were followed; a table that is read whole each time is well.
+                Remark::Older => "holds values in the form of before a schema change",
                 Remark::Int96 if self.holds(engine, file, &column, remark)? => {
                     "holds timestamps of before 1677 or after 2262 in 96 bits"
                 }
