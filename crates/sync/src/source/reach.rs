@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use delta_kernel::object_store::path::Path;
 use delta_kernel::{
     FileMeta, FileSlice, KernelError, KernelResult, KernelResultIteratorStatic, StorageHandler,
 };
@@ -15,29 +16,26 @@ use url::Url;
 
 use crate::job::MayRead;
 
+const LOG: &str = "_delta_log";
 const HINT: &str = "_delta_log/_last_checkpoint";
 
 #[derive(Clone)]
 pub(super) struct Reach {
     table: Url,
+    /// Its folder, as the store knows it: URLs may spell one name in several ways.
+    folder: Option<Path>,
     may_read: Option<MayRead>,
 }
 
 impl Reach {
-    /// `table` ends with a slash.
     pub(super) fn new(table: &Url, may_read: Option<MayRead>) -> Self {
-        Self { table: table.clone(), may_read }
+        Self { table: table.clone(), folder: Path::from_url_path(table.path()).ok(), may_read }
     }
 
     pub(super) fn check(&self, file: &Url) -> KernelResult<()> {
-        if file.as_str().starts_with(self.table.as_str()) {
-            return Ok(());
-        }
-        let open = self.may_read.as_ref().is_some_and(|may_read| may_read(file.as_str()));
+        let open = || self.may_read.as_ref().is_some_and(|may_read| may_read(file.as_str()));
         // Another store would need other credentials.
-        let same_store =
-            (file.scheme(), file.authority()) == (self.table.scheme(), self.table.authority());
-        if open && same_store {
+        if self.is_same_store(file) && (self.within(file).is_some() || open()) {
             return Ok(());
         }
         let file = super::problem::shown(file.as_str());
@@ -47,8 +45,20 @@ impl Reach {
         )))
     }
 
-    pub(super) fn log(&self) -> String {
-        format!("{}_delta_log/", self.table)
+    /// Whether a file is one of the log's.
+    pub(super) fn is_log(&self, file: &Url) -> bool {
+        self.is_same_store(file) && self.within(file).is_some_and(|first| first == LOG)
+    }
+
+    fn is_same_store(&self, file: &Url) -> bool {
+        (file.scheme(), file.authority()) == (self.table.scheme(), self.table.authority())
+    }
+
+    /// The first part of a file's name in the folder, if it lies in it.
+    fn within(&self, file: &Url) -> Option<String> {
+        let path = Path::from_url_path(file.path()).ok()?;
+        let first = path.prefix_match(self.folder.as_ref()?)?.next()?.as_ref().to_owned();
+        Some(first)
     }
 }
 
@@ -104,7 +114,11 @@ mod tests {
 
     #[test]
     fn files_outside_are_read_only_where_they_may_be_and_in_the_same_store() {
-        assert!(open(None, "s3://lake/t/a.parquet"));
+        assert!(open(None, "s3://lake/t/a.parquet") && open(None, "s3://lake/%74/p%3D1/a.parquet"));
+        let reach = Reach::new(&Url::parse("s3://lake/t/").unwrap(), None);
+        let is_log = |file: &str| reach.is_log(&Url::parse(file).unwrap());
+        assert!(is_log("s3://lake/t/_delta_log/_sidecars/a.parquet"));
+        assert!(!is_log("s3://lake/t/p=_delta_log/a.parquet") && !is_log("s3://lake/_delta_log/a"));
         for outside in ["s3://lake/t2/a.parquet", "s3://other/t/a.parquet", "file:///etc/passwd"] {
             assert!(!open(None, outside), "{outside}");
         }

@@ -47,8 +47,6 @@ pub(super) struct DataReader {
     executor: Arc<Executor>,
     batch_rows: usize,
     reach: Reach,
-    /// The URL that all files of the log begin with.
-    log: String,
     checkpoints: Checkpoints,
 }
 
@@ -68,8 +66,7 @@ impl DataReader {
         reach: Reach,
         checkpoints: Checkpoints,
     ) -> Self {
-        let (log, batch_rows) = (reach.log(), batch_rows.get());
-        Self { store, executor, batch_rows, reach, log, checkpoints }
+        Self { store, executor, batch_rows: batch_rows.get(), reach, checkpoints }
     }
 
     /// What is particular about the columns of a file, by their paths. Reads its footer only.
@@ -82,10 +79,6 @@ impl DataReader {
         let (_, footer) = self.executor.block_on(opened)?;
         Ok(Plan::new(wanted, &footer)?.remarks)
     }
-
-    fn is_log(&self, file: &FileMeta) -> bool {
-        file.location.as_str().starts_with(&self.log)
-    }
 }
 
 impl ParquetHandler for DataReader {
@@ -96,7 +89,7 @@ impl ParquetHandler for DataReader {
         physical_schema: SchemaRef,
         predicate: Option<PredicateRef>,
     ) -> KernelResult<FileDataReadResultIterator> {
-        if files.iter().any(|file| self.is_log(file)) {
+        if files.iter().any(|file| self.reach.is_log(&file.location)) {
             let Checkpoints { reader, spelling } = &self.checkpoints;
             let read = reader.read_parquet_files(files, physical_schema, predicate)?;
             return Ok(spelling.respelled(read));
