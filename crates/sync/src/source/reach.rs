@@ -41,7 +41,7 @@ impl Reach {
         let file = super::problem::shown(file.as_str());
         Err(KernelError::Unsupported(format!(
             "the log names the file {file} outside of the table's folder, as a shallow clone's does, and files \
-             there may not be read; open the location, or copy the table"
+             there may not be read: name the place in allowed_locations, or copy the table"
         )))
     }
 
