@@ -48,7 +48,7 @@ impl Policy {
     pub fn open(&self, location: &Location) -> Result<DeltaLocation, LocationError> {
         let options = self.options(location)?;
         let (policy, same) = (self.clone(), options.clone());
-        let may_read: MayRead = Arc::new(move |file| {
+        let may_read: MayRead = Arc::new(move |file: &str| {
             Location::parse(file).is_ok_and(|file| policy.lets_logs_name(&file, &same))
         });
         Ok(DeltaLocation { location: location.clone(), options, may_read: Some(may_read) })

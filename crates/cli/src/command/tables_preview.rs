@@ -44,7 +44,7 @@ async fn source_of(client: &Client, name: &str, table: &TableInfo) -> Result<Sou
     };
     if location.starts_with("file:") {
         // Whoever runs this reads with rights of their own.
-        let may_read: Option<MayRead> = Some(Arc::new(|_| true));
+        let may_read: Option<MayRead> = Some(Arc::new(|_: &str| true));
         return Ok(Source { location, may_read, ..Source::default() });
     }
     let id = table.table_id.as_deref().unwrap_or_default();

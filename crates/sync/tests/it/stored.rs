@@ -214,10 +214,10 @@ async fn a_shallow_clone_is_read_where_its_files_may_be() {
     let error = run(&job).await.unwrap_err();
     assert!(error.message().contains("outside of the table's folder"), "{error}");
     assert!(!error.is_retryable());
-    job.source.may_read = Some(Arc::new(move |file| file.starts_with(origin.as_str())));
+    job.source.may_read = Some(Arc::new(move |file: &str| file.starts_with(origin.as_str())));
     run(&job).await.unwrap();
     assert_eq!(db.rows(rows).await, ["1|a", "2|b", "3|c"]);
-    job.source.may_read = Some(Arc::new(|_| false));
+    job.source.may_read = Some(Arc::new(|_: &str| false));
     job.options.force = true;
     assert!(run(&job).await.is_err());
 }

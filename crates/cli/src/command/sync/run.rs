@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
         source: Source {
             location: args.source,
             storage_options,
-            may_read: Some(Arc::new(|_| true)),
+            may_read: Some(Arc::new(|_: &str| true)),
         },
         target,
         table,
