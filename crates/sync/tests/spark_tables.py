@@ -146,6 +146,8 @@ def jsonb(value, of):
             return json.dumps(str(value))
         case bytes() | bytearray():
             return json.dumps(base64.b64encode(value).decode())
+        case float() if "e" in repr(value):
+            return format(decimal.Decimal(repr(value)), "f")
         case _:
             return json.dumps(value, ensure_ascii=False)
 
@@ -165,6 +167,8 @@ def variant(value):
             return json.dumps(str(value))
         case bytes() | bytearray():
             return json.dumps(base64.b64encode(value).decode())
+        case float() if "e" in repr(value):
+            return format(decimal.Decimal(repr(value)), "f")
         case _:
             return json.dumps(value, ensure_ascii=False)
 
