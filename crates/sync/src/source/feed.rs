@@ -40,10 +40,7 @@ pub(crate) struct Feed {
 pub(crate) enum Opened {
     Feed(Feed),
     /// Something changed inside of a column, which its old rows show and the feed does not.
-    Reshaped {
-        column: String,
-        version: i64,
-    },
+    Reshaped(String),
 }
 
 /// Versions with one schema, both ends included.
