@@ -4,9 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use lakeport_sync::{
-    Error, Job, Kind, Reload, SourceProblem, drop_target, misread_before, preview,
-};
+use lakeport_sync::{Error, Job, Kind, Reload, SourceProblem, drop_target, misread, preview};
 
 use crate::support::{Database, copy, cut_at, database, run, run_changes, stored};
 
