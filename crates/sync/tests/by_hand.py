@@ -65,8 +65,11 @@ def head(name, fields, features=(), configuration=None, partitions=()):
     }
     (path(name) / "_delta_log").mkdir(parents=True, exist_ok=True)
     used = protocol(*features)
-    if "writerFeatures" in used and "delta.enableChangeDataFeed" in metadata["configuration"]:
-        used["writerFeatures"] = [*used["writerFeatures"], "changeDataFeed"]
+    if "delta.enableChangeDataFeed" in metadata["configuration"]:
+        if "writerFeatures" in used:
+            used["writerFeatures"] = [*used["writerFeatures"], "changeDataFeed"]
+        else:
+            used["minWriterVersion"] = 4
     return [{"protocol": used}, {"metaData": metadata}]
 
 

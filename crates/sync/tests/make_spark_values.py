@@ -133,7 +133,7 @@ def shredded():
             from values {rows} as s(id, v)""",
         "insert into @ values (50, null, null, null)",
         """insert into @ select id + 60, to_variant_object(named_struct('d', 12.50, 'day', date'2020-02-29', 'at',
-           timestamp'9999-12-31 23:59:59', 'local', timestamp_ntz'0001-01-01 00:00:00', 'bin', X'00ff', 'f', 0.1f, 'g', 0.1d,
+           timestamp'9999-12-31 23:59:59', 'local', timestamp_ntz'0001-01-01 00:00:00', 'bin', X'00ff', 'f', 0.5f, 'g', 0.1d,
            'wide', cast(123456789012345678901234.5 as decimal(38, 1)), 't', 1Y, 'flag', true)), null, null from range(2)""",
         "delete from @ where id = 61",
         """update @ set v = parse_json('{"a": 5}') where id = 3""",

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import struct
 import sys
 import time
 
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import (
     ArrayType,
     DecimalType,
+    FloatType,
     MapType,
     StructType,
     TimestampNTZType,
@@ -139,6 +141,8 @@ def jsonb(value, of):
             return json.dumps(moment(value, "T") + "Z")
         case DecimalType():
             return str(value)
+        case FloatType():
+            return shortest(value)
     match value:
         case dt.datetime():
             return json.dumps(moment(value, "T"))
@@ -150,6 +154,13 @@ def jsonb(value, of):
             return format(decimal.Decimal(repr(value)), "f")
         case _:
             return json.dumps(value, ensure_ascii=False)
+
+
+def shortest(value):
+    """A number of 32 bits in the digits that it needs."""
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    text = next(text for text in texts if struct.pack("f", float(text)) == struct.pack("f", value))
+    return text if "." in text else text + ".0"
 
 
 def variant(value):

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lakeport_sync::{Error, Job, Kind, Reload, SourceProblem, drop_target, misread, preview};
 
-use crate::support::{Database, copy, cut_at, database, run, run_changes, stored};
+use crate::support::{Database, bring_to, copy, cut_at, database, run, run_changes, stored};
 
 async fn loaded(db: &Database, table: &str) {
     run(&db.job(&stored().join(table), &["id"])).await.unwrap_or_else(|error| {
@@ -87,6 +87,7 @@ async fn names_are_the_same_in_any_case() {
         db.rows("select \"Id\", \"Name\", st, list from served.t order by 1").await,
         [r#"1|a|{"Other": "o", "userId": 7}|[{"Other": "o", "userId": 7}, null]"#, "2|b|∅|∅"]
     );
+    db.client.batch_execute("drop table served.t").await.unwrap();
     for (table, column) in [("twice", "Name"), ("twice_inside", "st.a")] {
         let (problem, message) = refused(&db, table).await;
         assert_eq!(problem, SourceProblem::Unsupported);
@@ -245,11 +246,14 @@ async fn a_change_inside_of_a_column_loads_the_table_again() {
     let place = tempfile::tempdir().unwrap();
     let spark = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spark");
     cut_at(&spark.join("nested_changes"), 3, place.path());
+    for checkpoint in ["_last_checkpoint", "00000000000000000010.checkpoint.parquet"] {
+        fs::remove_file(place.path().join("_delta_log").join(checkpoint)).unwrap();
+    }
     let job = db.job(place.path(), &["id"]);
     run_changes(&job).await.unwrap();
     let ratio = "select ratios from served.t where id = 1";
     assert_eq!(db.value(ratio).await, r#"{"r": 0.1}"#);
-    cut_at(&spark.join("nested_changes"), 4, place.path());
+    bring_to(&spark.join("nested_changes"), 4, place.path());
     let outcome = run_changes(&job).await.unwrap();
     let Some(Reload::Reshaped(what)) = outcome.reload else { panic!("{outcome:?}") };
     assert!(what.contains("\"ratios\"") && what.contains("version 4"), "{what}");
