@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use delta_kernel::parquet::file::metadata::KeyValue;
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 /// The Gregorian calendar begins, in days since 1970-01-01.
 const GREGORIAN: i64 = -141_427;
@@ -123,7 +122,7 @@ impl Rebase {
             Zone::Utc => Ok(written(micros)),
             Zone::Other { zone, standard } => {
                 let shown = written(micros.saturating_add(micros_of(*standard)));
-                Ok(shown.saturating_sub(micros_of(offset_at(zone, shown))))
+                Ok(shown.saturating_sub(micros_of(offset_at(zone, *standard, shown))))
             }
             Zone::Unknown(name) => Err(Arc::clone(name)),
         }
@@ -140,12 +139,18 @@ fn written(local: i64) -> i64 {
     day.saturating_mul(MICROS_A_DAY).saturating_add(local.rem_euclid(MICROS_A_DAY))
 }
 
-/// The offset from UTC where clocks show this.
-fn offset_at(zone: &TimeZone, local: i64) -> Offset {
-    let shown = Timestamp::from_microsecond(local).map(|at| Offset::UTC.to_datetime(at));
-    let offset = |shown: DateTime| zone.to_timestamp(shown).map(|at| zone.to_offset(at));
-    // Before all time that the library knows, as at its beginning.
-    shown.and_then(offset).unwrap_or_else(|_| zone.to_offset(Timestamp::MIN))
+/// The offset from UTC where clocks show this. Where they were set back, and show it twice, it is the zone's
+/// standard time that was written, or else the first.
+fn offset_at(zone: &TimeZone, standard: Offset, local: i64) -> Offset {
+    let Ok(at) = Timestamp::from_microsecond(local) else {
+        // Before all time that the library knows, as at its beginning.
+        return zone.to_offset(Timestamp::MIN);
+    };
+    match zone.to_ambiguous_timestamp(Offset::UTC.to_datetime(at)).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset,
+        AmbiguousOffset::Fold { after, .. } if after == standard => after,
+        AmbiguousOffset::Fold { before, .. } | AmbiguousOffset::Gap { before, .. } => before,
+    }
 }
 
 /// The day that has the same year, month and day in the Gregorian calendar.
