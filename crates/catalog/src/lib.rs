@@ -11,6 +11,7 @@ mod policy;
 mod question;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -28,7 +29,12 @@ pub struct DeltaLocation {
     pub location: Location,
     /// Credentials among them: never printed.
     pub options: HashMap<String, String>,
+    /// Which files elsewhere the table's log may name; none without it.
+    pub may_read: Option<MayRead>,
 }
+
+/// Whether the file at a URL may be read.
+pub type MayRead = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

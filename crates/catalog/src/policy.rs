@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::{DeltaLocation, Location, LocationError};
+use crate::{DeltaLocation, Location, LocationError, MayRead};
 
 /// Folders of the system. One of them is opened by naming it in `allowed_locations`.
 const SYSTEM: &[&str] = &[
@@ -45,9 +46,19 @@ pub struct Policy {
 impl Policy {
     /// The location with what opens it, if it may be read.
     pub fn open(&self, location: &Location) -> Result<DeltaLocation, LocationError> {
+        let options = self.options(location)?;
+        let (policy, same) = (self.clone(), options.clone());
+        let may_read: MayRead = Arc::new(move |file: &str| {
+            Location::parse(file).is_ok_and(|file| policy.lets_logs_name(&file, &same))
+        });
+        Ok(DeltaLocation { location: location.clone(), options, may_read: Some(may_read) })
+    }
+
+    /// What opens the store of a location, if it may be read.
+    fn options(&self, location: &Location) -> Result<HashMap<String, String>, LocationError> {
         if let Some(path) = location.file_path() {
             self.check_path(location, &path)?;
-            return Ok(DeltaLocation { location: location.clone(), options: HashMap::new() });
+            return Ok(HashMap::new());
         }
         let store = self
             .store_of(location)
@@ -58,7 +69,17 @@ impl Policy {
         if !allowed {
             return Err(LocationError::NotAllowed(location.as_str().to_owned()));
         }
-        Ok(DeltaLocation { location: location.clone(), options: store.options.clone() })
+        Ok(store.options.clone())
+    }
+
+    /// Whether the log of a table elsewhere may name a file, as a shallow clone's does: only where the operator
+    /// has named the place, and the same credentials open it.
+    fn lets_logs_name(&self, file: &Location, options: &HashMap<String, String>) -> bool {
+        let named = match file.file_path() {
+            Some(_) => self.allowed.iter().any(|prefix| prefix.file_path().is_some()),
+            None => self.allowed.iter().any(|prefix| file.is_within(prefix)),
+        };
+        named && self.options(file).is_ok_and(|found| found == *options)
     }
 
     /// The location with credentials that an outside catalog has given for it. A store that is not
@@ -70,13 +91,21 @@ impl Policy {
     ) -> Result<DeltaLocation, LocationError> {
         match self.open(location) {
             Ok(mut open) => {
+                if !credentials.is_empty() {
+                    // They are for this table alone.
+                    open.may_read = None;
+                }
                 open.options.extend(credentials);
                 Ok(open)
             }
             Err(LocationError::NoStore(_))
                 if !credentials.is_empty() && location.is_public_cloud() =>
             {
-                Ok(DeltaLocation { location: location.clone(), options: credentials })
+                Ok(DeltaLocation {
+                    location: location.clone(),
+                    options: credentials,
+                    may_read: None,
+                })
             }
             Err(error) => Err(error),
         }
@@ -169,6 +198,25 @@ mod tests {
         let policy = Policy { allowed: vec![inside], ..Policy::default() };
         let link = folder.path().join("t");
         assert!(policy.open(&location(&link.to_string_lossy())).is_err());
+    }
+
+    #[test]
+    fn logs_name_files_elsewhere_only_in_places_that_are_named() {
+        let names = |policy: &Policy, table: &str, file: &str| {
+            let open = policy.open(&location(table)).unwrap();
+            open.may_read.is_some_and(|may_read| may_read(file))
+        };
+        let (table, file) = ("/srv/lake/clone", "file:///srv/lake/t/a.parquet");
+        assert!(!names(&Policy::default(), table, file));
+        let lake = Policy { allowed: vec![location("/srv/lake")], ..Policy::default() };
+        assert!(names(&lake, table, file));
+        assert!(!names(&lake, table, "file:///srv/other/a.parquet"));
+
+        let stores = vec![store("s3://lake/", "all"), store("s3://lake/gold", "gold-key")];
+        let allowed = vec![location("s3://lake/")];
+        let policy = Policy { stores, allowed, ..Policy::default() };
+        assert!(names(&policy, "s3://lake/clone", "s3://lake/t/a.parquet"));
+        assert!(!names(&policy, "s3://lake/clone", "s3://lake/gold/t/a.parquet"));
     }
 
     #[test]

@@ -172,7 +172,11 @@ fn type_choice(choice: &TypeChoice) -> lakeport_sync::TypeChoice {
 
 fn to_source(source: &DeltaLocation) -> Source {
     let storage_options: HashMap<String, String> = source.options.clone();
-    Source { location: source.location.as_str().to_owned(), storage_options }
+    Source {
+        location: source.location.as_str().to_owned(),
+        storage_options,
+        may_read: source.may_read.clone(),
+    }
 }
 
 fn copy_progress(from: &Progress, to: &RunProgress) {

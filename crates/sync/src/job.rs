@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::target::Sessions;
 
@@ -14,7 +15,12 @@ pub struct Source {
     pub location: String,
     /// The object store's options, by the names that `object_store` uses. May hold credentials.
     pub storage_options: HashMap<String, String>,
+    /// Which files outside of its folder the table's log may name; none without it.
+    pub may_read: Option<MayRead>,
 }
+
+/// Whether the file at a URL of the same store may be read.
+pub type MayRead = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 impl fmt::Debug for Source {
     /// Neither the location, which may carry a signature, nor the options are shown in full.
@@ -149,6 +155,8 @@ pub enum Reload {
     Unclear { keys: u64 },
     /// The newest row of a key is gone, and the changes do not tell which one is newest now.
     NewestDeleted { keys: u64 },
+    /// The source's columns are others than before.
+    Reshaped(String),
     /// The changes were out of reach.
     Gap(String),
 }
@@ -164,7 +172,7 @@ impl fmt::Display for Reload {
                 write!(f, "the changes of {keys} keys do not add up to one row each")
             }
             Self::NewestDeleted { keys } => write!(f, "the newest row of {keys} keys was deleted"),
-            Self::Gap(problem) => write!(f, "{problem}"),
+            Self::Gap(problem) | Self::Reshaped(problem) => write!(f, "{problem}"),
         }
     }
 }

@@ -18,13 +18,13 @@ mod target;
 
 pub use error::{Error, SourceProblem};
 pub use job::{
-    Job, Kind, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
+    Job, Kind, MayRead, NullBytes, Options, Outcome, PgType, Reload, Source, TableName, TypeChoice,
 };
 pub use preview::Preview;
 pub use progress::{Phase, Progress};
 pub use run::{
-    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, next_commit,
-    preview, snapshot,
+    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, misread,
+    next_commit, preview, snapshot,
 };
 pub use source::{Column, Inspection};
 pub use target::{Position, Sessions};

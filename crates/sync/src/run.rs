@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::job::{Job, Kind, Options, Outcome, Reload, Source, TableName};
 use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
-use crate::source::{ColumnType, Feed, Inspection, SourceTable, Watch};
+use crate::source::{ColumnType, Feed, Inspection, Opened, SourceTable, Watch};
 use crate::target::{
     Applied, Changes, Incoming, Layout, NewPosition, Position, State, Step, Target, apply_changes,
     load, refresh, stage_changes, worthwhile,
@@ -157,6 +157,12 @@ pub async fn forget_target(config: &Config, table: &TableName) -> Result<(), Err
     Target::open(config, table).await?.forget().await
 }
 
+/// Why an older build may have loaded the source wrongly, if it may. Reads the footers of its files.
+pub async fn misread(source: &Source) -> Result<Option<String>, Error> {
+    let wanted = source.clone();
+    blocking(source, move || SourceTable::open(&wanted)?.misread_before()).await
+}
+
 /// Gathers statistics of a table that was loaded. That is no part of the load: it would only keep the rows
 /// from being announced, and autovacuum does it some time later too.
 pub async fn analyze(config: &Config, table: &TableName) -> Result<(), Error> {
@@ -236,7 +242,10 @@ impl Work<'_> {
         let Self { target, source, layout, changes, job, progress } = self;
         let (table, applied) = (Arc::clone(source), before.clone());
         let open = move || Feed::open(&table, applied.version, &applied.source_table_id);
-        let feed = blocking(&job.source, open).await?;
+        let feed = match blocking(&job.source, open).await? {
+            Opened::Feed(feed) => feed,
+            Opened::Reshaped(what) => return Ok(Followed::Reload(Reload::Reshaped(what))),
+        };
         let share = job.options.reload_share;
         // An update is two changes.
         let limit = worthwhile(before, share).saturating_mul(2);

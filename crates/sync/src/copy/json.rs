@@ -49,9 +49,8 @@ pub(crate) struct Member<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// `variants` says that there are some somewhere: to Arrow they are structs like any other.
-    pub(crate) fn new(array: &'a dyn Array, variants: bool) -> Result<Self, ValueError> {
-        let inner = |array: &'a dyn Array| Self::new(array, variants);
+    pub(crate) fn new(array: &'a dyn Array) -> Result<Self, ValueError> {
+        let inner = |array: &'a dyn Array| Self::new(array);
         Ok(match array.data_type() {
             DataType::Null => Self::Null,
             DataType::Boolean => Self::Boolean(array.as_boolean()),
@@ -80,20 +79,20 @@ impl<'a> Node<'a> {
                 let keys = inner(map.keys().as_ref())?;
                 Self::Map(map, Box::new(keys), Box::new(inner(map.values().as_ref())?))
             }
-            DataType::Struct(_) => Self::of_struct(array.as_struct(), variants)?,
+            DataType::Struct(_) => Self::of_struct(array.as_struct())?,
             _ => return Err(unexpected(array)),
         })
     }
 
-    fn of_struct(array: &'a StructArray, variants: bool) -> Result<Self, ValueError> {
-        if variants && let Some(found) = Variants::of(array) {
+    fn of_struct(array: &'a StructArray) -> Result<Self, ValueError> {
+        if let Some(found) = Variants::of(array) {
             return Ok(Self::Variant(found));
         }
         let members = array.fields().iter().zip(array.columns()).map(|(field, column)| {
             let mut label = Vec::new();
             push_string(&mut label, field.name(), NullBytes::Fail)?;
             label.push(b':');
-            Ok(Member { label, node: Self::new(column.as_ref(), variants)? })
+            Ok(Member { label, node: Self::new(column.as_ref())? })
         });
         Ok(Self::Struct(array, members.collect::<Result<_, ValueError>>()?))
     }
@@ -331,8 +330,8 @@ mod tests {
         let ints = Int32Array::from(vec![7]);
         let floats = Float64Array::from(vec![f64::NAN]);
         let mut out = Vec::new();
-        Node::new(&ints, false).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
-        Node::new(&floats, false).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
+        Node::new(&ints).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
+        Node::new(&floats).unwrap().push_key(0, NullBytes::Fail, &mut out).unwrap();
         assert_eq!(out, b"\"7\"\"NaN\"");
     }
 }

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use delta_kernel::arrow::array::cast::AsArray;
 use delta_kernel::arrow::array::{Array, BinaryArray, StructArray};
-use delta_kernel::arrow::datatypes::DataType;
 use parquet_variant::Variant;
 
 use super::encoder::ValueError;
@@ -14,6 +13,7 @@ use super::iso8601::push_timestamp;
 use super::json::{push_float, push_number, push_string, quoted};
 use super::numeric::push_decimal_text;
 use crate::job::NullBytes;
+use crate::source::is_variant;
 
 /// A column of variants: the names in a value are kept beside it.
 pub(crate) struct Variants<'a> {
@@ -25,11 +25,8 @@ pub(crate) struct Variants<'a> {
 impl<'a> Variants<'a> {
     /// `None` where the struct is one of the user's.
     pub(crate) fn of(array: &'a StructArray) -> Option<Self> {
-        let part = |name: &str| {
-            let part = array.column_by_name(name)?;
-            (*part.data_type() == DataType::Binary).then(|| part.as_binary())
-        };
-        if array.num_columns() != 2 {
+        let part = |name: &str| array.column_by_name(name)?.as_binary_opt();
+        if !is_variant(array) {
             return None;
         }
         Some(Self { values: array, metadata: part("metadata")?, value: part("value")? })

@@ -14,12 +14,13 @@ use delta_kernel::arrow::datatypes::{DataType as ArrowType, Int64Type};
 use delta_kernel::arrow::record_batch::RecordBatch;
 use delta_kernel::commit_range::{CommitAction, CommitRange, DeltaAction};
 use delta_kernel::engine::arrow_data::EngineDataArrowExt as _;
-use delta_kernel::schema::{ColumnMetadataKey, MetadataValue, StructField};
 use delta_kernel::table_changes::TableChanges;
 use delta_kernel::{EngineData, KernelError, KernelResult, Snapshot, SnapshotRef, Version};
 use tokio::task::JoinError;
 
-use super::open::{Engine, LOG_BATCH_ROWS, SourceTable};
+use super::engine::Engine;
+use super::inside::{changed, physical_name};
+use super::open::{LOG_BATCH_ROWS, SourceTable};
 use super::problem::innermost;
 use super::types::ColumnType;
 use super::watch::{commit_file, is_there};
@@ -33,6 +34,13 @@ const COMMIT_VERSION: &str = "_commit_version";
 pub(crate) struct Feed {
     table: Arc<SourceTable>,
     pieces: Vec<Piece>,
+}
+
+/// What there is to follow.
+pub(crate) enum Opened {
+    Feed(Feed),
+    /// Something changed inside of a column, which its old rows show and the feed does not.
+    Reshaped(String),
 }
 
 /// Versions with one schema, both ends included.
@@ -76,7 +84,7 @@ impl Feed {
         table: &Arc<SourceTable>,
         applied: i64,
         applied_table_id: &str,
-    ) -> Result<Self, Error> {
+    ) -> Result<Opened, Error> {
         if table.table_id() != applied_table_id || table.version() < applied {
             return Err(table.source.problem(
                 SourceProblem::Replaced,
@@ -88,8 +96,11 @@ impl Feed {
             ));
         }
         let engine = Arc::new(table.engine(LOG_BATCH_ROWS)?);
-        let pieces = Cutter { table, engine }.pieces(applied)?;
-        Ok(Self { table: Arc::clone(table), pieces })
+        let cut = Cutter { table, engine }.pieces(applied)?;
+        Ok(match cut {
+            Cut::Pieces(pieces) => Opened::Feed(Self { table: Arc::clone(table), pieces }),
+            Cut::Reshaped(what) => Opened::Reshaped(what),
+        })
     }
 
     pub(crate) fn pieces(&self) -> &[Piece] {
@@ -154,7 +165,9 @@ impl Changes<'_> {
             let message = "the change data feed has no change types or versions";
             self.feed.table.source.problem(SourceProblem::Corrupt, message)
         })?;
-        let columns = self.columns.iter().map(|(name, _)| column(&rows, name)).collect();
+        let finish = &self.feed.table.finish;
+        let columns = self.columns.iter();
+        let columns = columns.map(|(name, _)| finish.column(name, &column(&rows, name))).collect();
         Ok(Some(ChangeBatch { columns, kinds, versions }))
     }
 }
@@ -170,8 +183,13 @@ struct Cutter<'a> {
     engine: Arc<Engine>,
 }
 
+enum Cut {
+    Pieces(Vec<Piece>),
+    Reshaped(String),
+}
+
 impl Cutter<'_> {
-    fn pieces(&self, applied: i64) -> Result<Vec<Piece>, Error> {
+    fn pieces(&self, applied: i64) -> Result<Cut, Error> {
         self.check_log(applied + 1)?;
         let (first, last) = (version(applied + 1), self.table.snapshot.version());
         let before = self.snapshot(version(applied)).map_err(|error| match error {
@@ -198,12 +216,16 @@ impl Cutter<'_> {
             let snapshot = self.snapshot(*start)?;
             self.check_table(&snapshot)?;
             self.check_columns(&mut columns, &snapshot)?;
+            if let Some(column) = changed(&before.schema(), &snapshot.schema()) {
+                let what = format!("column \"{column}\" changed inside at version {start}");
+                return Ok(Cut::Reshaped(what));
+            }
             match pieces.last_mut() {
                 Some(piece) if piece.snapshot.schema() == snapshot.schema() => piece.end = end,
                 _ => pieces.push(Piece { start: *start, end, snapshot }),
             }
         }
-        Ok(pieces)
+        Ok(Cut::Pieces(pieces))
     }
 
     fn check_log(&self, next: i64) -> Result<(), Error> {
@@ -302,13 +324,6 @@ impl Cutter<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn physical_name(field: &StructField) -> &str {
-    match field.metadata().get(ColumnMetadataKey::ColumnMappingPhysicalName.as_ref()) {
-        Some(MetadataValue::String(name)) => name,
-        _ => field.name(),
     }
 }
 

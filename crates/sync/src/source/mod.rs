@@ -3,15 +3,23 @@
 //! Owns: everything that knows the kernel: opening a table, its columns, its files, their rows. Never:
 //! anything of PostgreSQL but the names of types.
 
+mod engine;
 mod feed;
+mod inside;
+mod logical;
+mod misread;
 mod open;
+mod parquet;
+mod partition;
 mod problem;
+mod reach;
 mod scan;
 mod store;
 mod types;
 mod watch;
 
-pub(crate) use feed::{ChangeBatch, Feed};
+pub(crate) use feed::{ChangeBatch, Feed, Opened};
+pub(crate) use logical::is_variant;
 pub use open::{Column, Inspection};
 pub(crate) use open::{LOG_BATCH_ROWS, SourceTable};
 pub(crate) use problem::shown;

@@ -12,17 +12,17 @@ use delta_kernel::KernelError;
 use delta_kernel::scan::Scan;
 use delta_kernel::schema::{MetadataValue, StructField};
 use delta_kernel::{Snapshot, SnapshotRef};
-use delta_kernel_default_engine::executor::tokio::TokioBackgroundExecutor;
-use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder};
 use tokio::task::JoinError;
 use url::Url;
 
+use super::engine::{Access, Engine};
+use super::logical::Finish;
+use super::partition::Spelling;
+use super::reach::Reach;
 use super::store;
 use super::types::{ColumnType, delta_name};
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
-
-pub(crate) type Engine = DefaultEngine<TokioBackgroundExecutor>;
 
 /// Schemes of stores that hold Delta tables. Plain `http` is not among them: a location comes from a
 /// user, and must not make this machine call addresses of that user's choice.
@@ -66,18 +66,21 @@ pub(crate) struct SourceTable {
     pub(super) scan: Scan,
     pub(super) url: Url,
     pub(super) snapshot: SnapshotRef,
+    pub(super) access: Access,
     commit_timestamp_ms: Option<i64>,
     columns: Vec<(Column, ColumnType)>,
+    pub(super) finish: Finish,
 }
 
 impl SourceTable {
     /// The newest version at the location.
     pub(crate) fn open(source: &Source) -> Result<Self, Error> {
         let url = locate(source)?;
-        let engine = engine(source, &url, LOG_BATCH_ROWS)?;
-        let snapshot = Snapshot::builder_for(url.as_str())
-            .build(&engine)
-            .map_err(|error| log_error(source, &error))?;
+        let (snapshot, hint) = newest(source, &url)?;
+        let metadata = snapshot.table_configuration().metadata();
+        let spelling = Spelling::of(&snapshot.schema(), metadata.partition_columns());
+        let access = Access { spelling, hint, ..access(source, &url) };
+        let engine = Engine::new(store::open(source, &url)?, access.clone(), LOG_BATCH_ROWS);
         let columns = columns(source, &snapshot)?;
         // Only a display value: a log whose last commit file is gone is still a readable table.
         let commit_timestamp_ms = snapshot.get_timestamp(&engine).ok();
@@ -85,13 +88,16 @@ impl SourceTable {
             .scan_builder()
             .build()
             .map_err(|error| source.kernel("planning the scan", &error))?;
-        Ok(Self { source: source.clone(), scan, url, snapshot, commit_timestamp_ms, columns })
+        let finish = Finish::of(&snapshot.schema());
+        let source = source.clone();
+        Ok(Self { source, scan, url, snapshot, access, commit_timestamp_ms, columns, finish })
     }
 
     /// An engine of one reader's own: engines decode on one thread each, and connections to a store
     /// must not outlive the runtime that opened them.
     pub(crate) fn engine(&self, batch_rows: NonZero<usize>) -> Result<Engine, Error> {
-        engine(&self.source, &self.url, batch_rows)
+        let store = store::open(&self.source, &self.url)?;
+        Ok(Engine::new(store, self.access.clone(), batch_rows))
     }
 
     pub(crate) fn version(&self) -> i64 {
@@ -185,11 +191,30 @@ pub(super) fn engine(
     url: &Url,
     batch_rows: NonZero<usize>,
 ) -> Result<Engine, Error> {
-    let store = store::open(source, url)?;
-    Ok(DefaultEngineBuilder::new(store)
-        .with_batch_size(batch_rows)
-        .with_buffer_size(NonZero::<usize>::MIN)
-        .build())
+    Ok(Engine::new(store::open(source, url)?, access(source, url), batch_rows))
+}
+
+fn access(source: &Source, url: &Url) -> Access {
+    let reach = Reach::new(url, source.may_read.clone());
+    Access { reach, spelling: Spelling::default(), hint: true }
+}
+
+/// The newest version, and whether its log's hint is right. One that names a checkpoint which is not there hides
+/// commits that are.
+fn newest(source: &Source, url: &Url) -> Result<(SnapshotRef, bool), Error> {
+    let read = |hint: bool| {
+        let access = Access { hint, ..access(source, url) };
+        let engine = Engine::new(store::open(source, url)?, access, LOG_BATCH_ROWS);
+        let snapshot = Snapshot::builder_for(url.as_str()).build(&engine);
+        snapshot.map_err(|error| log_error(source, &error))
+    };
+    match read(true) {
+        Ok(snapshot) => Ok((snapshot, true)),
+        Err(error) => match error.is_retryable() {
+            true => Err(error),
+            false => read(false).map_or(Err(error), |snapshot| Ok((snapshot, false))),
+        },
+    }
 }
 
 /// In the log, a file that is not there means that there is no table.

@@ -8,8 +8,6 @@ use url::Url;
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
 
-const SHREDDED: &str = " Rewrite the table with delta.enableVariantShredding set to false.";
-
 /// A location as it may be shown: no user, password, query (signatures) or fragment.
 pub(crate) fn shown(location: &str) -> String {
     match Url::parse(location) {
@@ -39,8 +37,7 @@ impl Source {
     /// An error of the kernel while it was doing `what`.
     pub(crate) fn kernel(&self, what: &str, error: &KernelError) -> Error {
         let error = innermost(error);
-        let way_out = if is_shredded(error) { SHREDDED } else { "" };
-        self.problem(classify(error), format!("{what}: {error}{way_out}"))
+        self.problem(classify(error), format!("{what}: {error}"))
     }
 
     /// Takes option values that are secrets, and the queries of URLs, out of a text.
@@ -65,11 +62,6 @@ fn is_secret(option: &str) -> bool {
     MARKS.iter().any(|mark| option.contains(mark))
 }
 
-/// The kernel's reader has no error of its own for them.
-fn is_shredded(error: &KernelError) -> bool {
-    matches!(error, KernelError::Generic(text) if text.contains("might be shredded"))
-}
-
 fn classify(error: &KernelError) -> SourceProblem {
     match error {
         KernelError::InvalidTableLocation(_) => SourceProblem::Missing,
@@ -80,7 +72,6 @@ fn classify(error: &KernelError) -> SourceProblem {
         KernelError::Schema(text) if text.contains("Unsupported Delta table type") => {
             SourceProblem::Unsupported
         }
-        error if is_shredded(error) => SourceProblem::Unsupported,
         KernelError::ObjectStore(_) | KernelError::IOError(_) | KernelError::Reqwest(_) => {
             SourceProblem::Unavailable
         }
@@ -135,6 +126,7 @@ mod tests {
         let source = Source {
             location: "s3://bucket/t".to_owned(),
             storage_options: [("aws_secret_access_key".to_owned(), "hunter2".to_owned())].into(),
+            may_read: None,
         };
         let text = "GET https://host/t/a.parquet?X-Sig=abc failed for hunter2";
         let error = source.problem(SourceProblem::Unavailable, text);

@@ -11,12 +11,13 @@ use delta_kernel::engine::arrow_data::EngineDataArrowExt as _;
 use delta_kernel::scan::state::{DvInfo, ScanFile, transform_to_logical};
 use delta_kernel::{Engine as _, ExpressionRef, FileDataReadResultIterator, FileMeta, KernelError};
 
-use super::open::{Engine, LOG_BATCH_ROWS, SourceTable};
+use super::engine::Engine;
+use super::open::{LOG_BATCH_ROWS, SourceTable};
 use crate::error::{Error, SourceProblem};
 
 /// A file that holds rows of the version.
 pub(crate) struct DataFile {
-    meta: FileMeta,
+    pub(super) meta: FileMeta,
     dv: DvInfo,
     transform: Option<ExpressionRef>,
     /// As the log says; deleted rows included.
@@ -37,19 +38,20 @@ impl DataFile {
 
 /// Some rows of a file, in the source's columns.
 pub(crate) struct Batch {
-    rows: RecordBatch,
+    columns: Vec<ArrayRef>,
+    rows: usize,
     /// Positions that the deletion vector takes out, ascending.
     deleted: Vec<usize>,
 }
 
 impl Batch {
     pub(crate) fn columns(&self) -> &[ArrayRef] {
-        self.rows.columns()
+        &self.columns
     }
 
     pub(crate) fn live_rows(&self) -> impl Iterator<Item = usize> {
         let mut deleted = self.deleted.iter().copied().peekable();
-        (0..self.rows.num_rows()).filter(move |row| deleted.next_if_eq(row).is_none())
+        (0..self.rows).filter(move |row| deleted.next_if_eq(row).is_none())
     }
 }
 
@@ -83,15 +85,8 @@ impl SourceTable {
         let location = self.scan.table_root().join(&file.path).map_err(|error| {
             corrupt(format!("the log names the file \"{}\": {error}", file.path))
         })?;
-        // A log may name any file; whoever wrote it may read this table's, and no others.
-        if !location.as_str().starts_with(self.scan.table_root().as_str()) {
-            let message = format!(
-                "the log names the file \"{}\" outside of the table's folder, as a shallow clone's does; \
-                 copy the table instead",
-                file.path
-            );
-            return Err(self.source.problem(SourceProblem::Unsupported, message));
-        }
+        let named = self.access.reach.check(&location);
+        named.map_err(|error| self.source.kernel("listing the data files", &error))?;
         let size = u64::try_from(file.size)
             .map_err(|_| corrupt(format!("the log gives {} a size below zero", file.path)))?;
         Ok(DataFile {
@@ -121,8 +116,18 @@ impl SourceTable {
         Ok(FileRows { table: self, engine, file, batches, deleted, rows_read: 0 })
     }
 
+    fn finished(&self, rows: &RecordBatch) -> Vec<ArrayRef> {
+        let columns = self.columns().iter().zip(rows.columns());
+        columns.map(|((column, _), array)| self.finish.column(&column.name, array)).collect()
+    }
+
     /// Readers report a missing file in several ways, so the store is asked.
-    fn file_error(&self, engine: &Engine, file: &DataFile, error: &KernelError) -> Error {
+    pub(super) fn file_error(
+        &self,
+        engine: &Engine,
+        file: &DataFile,
+        error: &KernelError,
+    ) -> Error {
         let path = self.relative(file);
         match engine.storage_handler().head(&file.meta.location) {
             Err(KernelError::FileNotFound(_)) => self.source.problem(
@@ -146,7 +151,7 @@ impl SourceTable {
         }
     }
 
-    fn relative<'a>(&self, file: &'a DataFile) -> &'a str {
+    pub(super) fn relative<'a>(&self, file: &'a DataFile) -> &'a str {
         let location = file.meta.location.path();
         location.strip_prefix(self.scan.table_root().path()).unwrap_or(location)
     }
@@ -173,7 +178,8 @@ impl FileRows<'_> {
             .map_err(|error| self.table.file_error(self.engine, self.file, &error))?;
         let deleted = self.deleted_before(self.rows_read + rows.num_rows() as u64);
         self.rows_read += rows.num_rows() as u64;
-        Ok(Some(Batch { rows, deleted }))
+        let columns = self.table.finished(&rows);
+        Ok(Some(Batch { columns, rows: rows.num_rows(), deleted }))
     }
 
     /// Takes the deleted rows of the batch that ends before `end`.

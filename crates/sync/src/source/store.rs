@@ -82,7 +82,11 @@ mod tests {
 
     fn opened(location: &str, options: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, Error> {
         let pairs = options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let source = Source { location: location.to_owned(), storage_options: pairs.collect() };
+        let source = Source {
+            location: location.to_owned(),
+            storage_options: pairs.collect(),
+            ..Source::default()
+        };
         open(&source, &Url::parse(location).unwrap())
     }
 

@@ -28,10 +28,8 @@ pub(crate) enum ColumnType {
     Binary,
     IntervalMonths,
     IntervalMicros,
-    /// Arrays, maps and structs.
+    /// Arrays, maps, structs, and values that say their own type.
     Json,
-    /// The same, and values that say their own type, alone or somewhere inside.
-    JsonWithVariants,
     Void,
     /// By choice, for strings.
     Varchar(u32),
@@ -44,7 +42,6 @@ impl ColumnType {
     pub(crate) fn of(delta: &DataType) -> Self {
         match delta {
             DataType::Primitive(primitive) => Self::of_primitive(primitive),
-            _ if holds_variant(delta) => Self::JsonWithVariants,
             _ => Self::Json,
         }
     }
@@ -104,7 +101,7 @@ impl ColumnType {
             Self::Text | Self::Void => "text",
             Self::Binary => "bytea",
             Self::IntervalMonths | Self::IntervalMicros => "interval",
-            Self::Json | Self::JsonWithVariants => "jsonb",
+            Self::Json => "jsonb",
             Self::Varchar(size) => return format!("character varying({size})"),
             Self::Vector(size) => return format!("vector({size})"),
             Self::HalfVector(size) => return format!("halfvec({size})"),
@@ -129,7 +126,7 @@ impl ColumnType {
             Self::TimestampNtz => ArrowType::Timestamp(TimeUnit::Microsecond, None),
             Self::Text | Self::Varchar(_) => ArrowType::Utf8,
             Self::Binary => ArrowType::Binary,
-            Self::Json | Self::JsonWithVariants | Self::Void => return None,
+            Self::Json | Self::Void => return None,
             Self::Vector(_) | Self::HalfVector(_) => {
                 let item = Field::new("element", ArrowType::Float32, true);
                 ArrowType::List(Arc::new(item))
@@ -160,7 +157,7 @@ impl ColumnType {
 
     /// Whether values have an order and an equality that can carry a primary key.
     pub(crate) fn can_be_key(&self) -> bool {
-        !matches!(self, Self::Json | Self::JsonWithVariants | Self::Void) && !self.is_vector()
+        !matches!(self, Self::Json | Self::Void) && !self.is_vector()
     }
 }
 
@@ -176,16 +173,6 @@ fn digits(pg_type: &str) -> Option<(u8, u8)> {
         pg_type.strip_prefix("numeric(")?.strip_suffix(')')?.split_once(',')?;
     let (precision, scale): (u8, u8) = (precision.parse().ok()?, scale.parse().ok()?);
     Some((precision.checked_sub(scale)?, scale))
-}
-
-fn holds_variant(delta: &DataType) -> bool {
-    match delta {
-        DataType::Variant(_) => true,
-        DataType::Array(array) => holds_variant(array.element_type()),
-        DataType::Map(map) => holds_variant(map.key_type()) || holds_variant(map.value_type()),
-        DataType::Struct(fields) => fields.fields().any(|field| holds_variant(field.data_type())),
-        DataType::Primitive(_) => false,
-    }
 }
 
 /// The type in SQL spelling: `bigint`, `decimal(10,2)`, `struct<a:int>`.
@@ -229,15 +216,6 @@ mod tests {
         let array = ArrayType::new(fields.unwrap(), true);
         let name = delta_name(&DataType::from(array));
         assert_eq!(name, "array<struct<a:int,b:map<string,decimal(10,2)>>>");
-    }
-
-    #[test]
-    fn variants_are_found_at_any_depth() {
-        let nested = DataType::from(ArrayType::new(DataType::unshredded_variant(), true));
-        assert_eq!(ColumnType::of(&nested), ColumnType::JsonWithVariants);
-        assert_eq!(ColumnType::of(&DataType::unshredded_variant()), ColumnType::JsonWithVariants);
-        let plain = DataType::from(ArrayType::new(DataType::STRING, true));
-        assert_eq!(ColumnType::of(&plain), ColumnType::Json);
     }
 
     #[test]

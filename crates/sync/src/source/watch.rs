@@ -5,7 +5,8 @@
 use delta_kernel::{Engine as _, KernelError};
 use url::Url;
 
-use super::open::{Engine, LOG_BATCH_ROWS, engine, locate};
+use super::engine::Engine;
+use super::open::{LOG_BATCH_ROWS, engine, locate};
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
 

@@ -68,9 +68,13 @@ impl LayoutColumn {
     }
 
     /// What is compared to find out whether a value has changed: our sessions do not see the operators
-    /// of extensions.
+    /// of extensions, and to jsonb 1.5 and 1.50 are equal.
     fn compared(&self, prefix: &str) -> String {
-        let cast = if self.column_type.is_vector() { "::real[]" } else { "" };
+        let cast = match self.column_type {
+            ColumnType::Vector(_) | ColumnType::HalfVector(_) => "::real[]",
+            ColumnType::Json => "::text",
+            _ => "",
+        };
         format!("{prefix}{}{cast}", self.ident)
     }
 }

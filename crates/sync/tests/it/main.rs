@@ -8,5 +8,6 @@ mod refresh;
 mod refusals;
 mod sessions;
 mod spark;
+mod stored;
 mod support;
 mod swap;

@@ -27,6 +27,12 @@ pub(crate) fn tables() -> &'static Path {
     TABLES.get_or_init(|| made_by("make_tables.py", "sync-tables"))
 }
 
+/// The directory with all tables of `make_stored.py`.
+pub(crate) fn stored() -> &'static Path {
+    static STORED: OnceLock<PathBuf> = OnceLock::new();
+    STORED.get_or_init(|| made_by("make_stored.py", "sync-stored"))
+}
+
 /// The directory with all tables of `make_histories.py`.
 pub(crate) fn histories() -> &'static Path {
     static HISTORIES: OnceLock<PathBuf> = OnceLock::new();

@@ -1,6 +1,7 @@
 //! `lakeport sync run`: one run of the sync library, in this process.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lakeport_client::{Forwarder, Target, Token};
@@ -30,7 +31,12 @@ pub(super) async fn run(context: &Context, args: SyncRunArgs) -> Result<(), Fail
     let (target, _door) = target(context, &args.target, args.port).await?;
     let job = Job {
         sessions: None,
-        source: Source { location: args.source, storage_options },
+        // Whoever runs this reads with rights of their own.
+        source: Source {
+            location: args.source,
+            storage_options,
+            may_read: Some(Arc::new(|_: &str| true)),
+        },
         target,
         table,
         primary_key: args.key,
