@@ -21,7 +21,7 @@ UNPRIVILEGED = ("lakeport", "postgres", "nobody")
 
 
 @contextmanager
-def bare_postgres(major: int = 16) -> Iterator[str]:
+def bare_postgres(major: int = 16, *initdb_options: str) -> Iterator[str]:
     """The connection string of its database `postgres`, as its superuser."""
     home = Path(tempfile.mkdtemp(prefix="lakeport-test-pg-", dir="/tmp")).resolve()
     server = None
@@ -30,6 +30,7 @@ def bare_postgres(major: int = 16) -> Iterator[str]:
         own(home, user)
         programs = within_reach(home, REPO / "target/postgres" / str(major)) / "bin"
         initdb = [programs / "initdb", "-D", home / "data", "-U", "admin", "-A", "trust", "-E", "UTF8"]
+        initdb += initdb_options
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, timeout=120, **user)
         server = subprocess.Popen(
             [programs / "postgres", "-D", home / "data", "-k", home, "-h", "", "-c", "fsync=off"],
