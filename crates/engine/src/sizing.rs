@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn connections_never_pass_a_thousand() {
         let unit = CapacityUnit { memory_bytes: 16 * GIB, cpus: 4.0 };
-        for major in [15, 16, 18] {
+        for major in 15..=18 {
             for units in [1, 2, 4, 8] {
                 let settings = Settings::for_instance(unit, units, major);
                 assert!(value(&settings, "max_connections").parse::<u64>().unwrap() <= 1000);
