@@ -277,7 +277,7 @@ def two_sides(server: Server, own_server: Server, tmp_path: Path) -> Cli:
 
 
 def test_moving_there_and_back(two_sides: Cli, tmp_path: Path) -> None:
-    _, instance, copy, rights, check = snippets("docs/moving.md", "sh")
+    _, instance, copy, rights, check, _ = snippets("docs/moving.md", "sh")
     two_sides("--profile", "workspace", "instance", "create", "shop")
     sql = "create table orders (id int); insert into orders values (1), (2)"
     two_sides("--profile", "workspace", "psql", "shop", "--", "-c", sql)
