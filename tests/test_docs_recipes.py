@@ -13,19 +13,17 @@ import pytest
 from kit.api import Api
 from kit.cli import Cli
 from kit.login import Login
-from kit.server import Server
+from kit.server import Server, configured
 from test_docs import run_python, snippets
 from test_python_package import POSTGRES
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Server]:
-    """The pages name users and instances, which no other test may meet."""
-    server = Server()
-    try:
-        yield server.start()
-    finally:
-        server.close()
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The pages name users and instances, which no other test may meet, and issuers that it trusts."""
+    trusted, _ = snippets("docs/identities.md", "toml")
+    with configured(tmp_path_factory.mktemp("recipes"), trusted) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
