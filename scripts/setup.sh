@@ -155,14 +155,17 @@ python_environment() {
 
 # --- PostgreSQL 15 to 18 --------------------------------------------------------------------------
 
-# Some have npm from the Python environment alone.
+# A 15 of the system's packages stays: an instance must not change to another build of its version, which
+# may lack what it uses. Some have npm from the Python environment alone.
 postgres_versions() {
     local target=$cache/postgres node=$cache/venv/mcp-2.3.0/bin python=$cache/venv/kit/bin/python said
+    local versions=(16 17 18)
+    [[ -x /usr/lib/postgresql/15/bin/postgres ]] || versions+=(15)
     if [[ $(uname -s) != Linux ]]; then
         say "no PostgreSQL is brought for $(uname -s): the system's own is used"
         return
     fi
-    said=$(PATH=$node:$PATH "$python" "$repo/scripts/install_postgres.py" "$target") ||
+    said=$(PATH=$node:$PATH "$python" "$repo/scripts/install_postgres.py" "$target" "${versions[@]}") ||
         die "PostgreSQL could not be fetched or verified"
     while read -r line; do
         [[ $line != *installed* ]] || say "PostgreSQL $line"

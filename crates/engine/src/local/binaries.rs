@@ -149,7 +149,10 @@ async fn describe(found: &Found, layout: &Layout, user: &OsUser, apart: bool) ->
         extensions.sort();
         extensions.dedup();
     }
-    let shared = tree_of_our_own(&tree, full, layout, user, false).await?;
+    let shared = match apart {
+        true => tree_of_our_own(&tree, full, layout, user, false).await?,
+        false => ours.clone(),
+    };
     let program = bin.join("postgres");
     let linked = super::run_blocking(move || linked_libraries(&program)).await?;
     let there = |tool: &&&str| bin.join(tool).is_file();
