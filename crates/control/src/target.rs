@@ -116,7 +116,9 @@ impl Control {
         for database in self.store.synced_databases(instance.uid).await? {
             if let Err(error) = self.hide_guards_of(instance, &database).await {
                 tracing::warn!(
-                    instance.name, database, error = error.message(),
+                    instance.name,
+                    database,
+                    error = error.message(),
                     "the guards of synced tables are still in dumps"
                 );
             }

@@ -143,7 +143,10 @@ mod tests {
 
     #[test]
     fn trusted_ones_are_offered_and_unknown_ones_are_not() {
-        assert_eq!(rule("citext", "default_version = '1.6'\ntrusted = true\n", false), Rule::Offered);
+        assert_eq!(
+            rule("citext", "default_version = '1.6'\ntrusted = true\n", false),
+            Rule::Offered
+        );
         assert_eq!(rule("plpgsql", "superuser=false # its own", false), Rule::Offered);
         assert_eq!(rule("unheard_of", "# trusted = true", true), Rule::Closed(FOR_SUPERUSERS));
         assert_eq!(rule("pg_stat_statements", "", false), Rule::Opened);
