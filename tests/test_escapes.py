@@ -21,7 +21,7 @@ REFUSED = (
 )
 
 
-@pytest.fixture(scope="module", params=["15", "16", "18"])
+@pytest.fixture(scope="module", params=["15", "16", "17", "18"])
 def place(request: pytest.FixtureRequest, api: Api) -> Iterator[dict[str, Any]]:
     versions = api.ok("GET", "/api/2.0/lakeport/postgres-versions")["versions"]
     if request.param not in [str(version["major"]) for version in versions]:
@@ -59,8 +59,7 @@ ATTEMPTS = [
     "CREATE EXTENSION plpython3u",
     "CREATE EXTENSION plperlu",
     "CREATE LANGUAGE plpython3u",
-    "CREATE EXTENSION dblink",
-    "CREATE EXTENSION postgres_fdw",
+    "CREATE EXTENSION adminpack",
     "CREATE EXTENSION file_fdw",
     "CREATE FOREIGN DATA WRAPPER w",
     "CREATE EXTENSION pageinspect",

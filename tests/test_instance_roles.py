@@ -42,7 +42,7 @@ def two() -> Iterator[Two]:
         running.close()
 
 
-@pytest.fixture(scope="module", params=["15", "16", "18"])
+@pytest.fixture(scope="module", params=["15", "16", "17", "18"])
 def place(request: pytest.FixtureRequest, two: Two) -> dict:
     """An instance of each version that there is."""
     versions = two.first.ok("GET", "/api/2.0/lakeport/postgres-versions")["versions"]

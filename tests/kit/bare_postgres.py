@@ -21,15 +21,16 @@ UNPRIVILEGED = ("lakeport", "postgres", "nobody")
 
 
 @contextmanager
-def bare_postgres(major: int = 16) -> Iterator[str]:
+def bare_postgres(major: int = 16, *initdb_options: str) -> Iterator[str]:
     """The connection string of its database `postgres`, as its superuser."""
     home = Path(tempfile.mkdtemp(prefix="lakeport-test-pg-", dir="/tmp")).resolve()
     server = None
     try:
         user = unprivileged_user()
         own(home, user)
-        programs = within_reach(home, REPO / "target/postgres" / str(major)) / "bin"
+        programs = within_reach(home, tree(major)) / "bin"
         initdb = [programs / "initdb", "-D", home / "data", "-U", "admin", "-A", "trust", "-E", "UTF8"]
+        initdb += initdb_options
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, timeout=120, **user)
         server = subprocess.Popen(
             [programs / "postgres", "-D", home / "data", "-k", home, "-h", "", "-c", "fsync=off"],
@@ -48,6 +49,12 @@ def bare_postgres(major: int = 16) -> Iterator[str]:
         shutil.rmtree(home)
 
 
+def tree(major: int) -> Path:
+    """Where `lakeport serve` finds this version."""
+    installed = REPO / "target/postgres" / str(major)
+    return installed if installed.exists() else Path("/usr/lib/postgresql") / str(major)
+
+
 def unprivileged_user() -> dict[str, Any]:
     """Arguments for `subprocess`."""
     if os.geteuid() != 0:
@@ -64,7 +71,7 @@ def own(path: Path, user: dict[str, Any]) -> None:
 
 def within_reach(home: Path, root: Path) -> Path:
     """A copy of the programs if they lie where only root gets to."""
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or root.is_relative_to("/usr"):
         return root
     copy = home / "programs"
     shutil.copytree(root.resolve(), copy, symlinks=True)

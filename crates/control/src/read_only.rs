@@ -8,9 +8,12 @@
 //!
 //! The statements run as the control plane's superuser. Nothing that a user has made is used: the schema
 //! of the guard must be ours, and only we can make objects in it.
+//!
+//! The guards stay out of `pg_dump`, so that an owner's dump restores anywhere: they are members of the
+//! extension `plpgsql`, which every database has and no dump describes, and the triggers are internal.
 
 use lakeport_engine::{ADMIN_ROLE, WRITER_ROLE};
-use lakeport_pg::QualifiedName;
+use lakeport_pg::{QualifiedName, quote_literal};
 
 const TRIGGER: &str = "lakeport_read_only";
 
@@ -19,8 +22,47 @@ const POSITIONS: &str = "lakeport_sync.positions";
 
 /// Repeating it changes nothing.
 pub(crate) fn protect_sql(table: &QualifiedName) -> String {
-    format!("{}\n{}\n{}", guards(), attach(&table.to_string()), attach(POSITIONS))
+    let (table, positions) = (attach(&table.to_string()), attach(POSITIONS));
+    format!("{}\n{table}\n{positions}\n{HIDE}", guards())
 }
+
+/// Keeps the guards that an earlier version has made out of dumps. Locks no table.
+pub(crate) fn hide_sql() -> String {
+    format!("{}\n{HIDE}", guards())
+}
+
+/// Whether this database has guards that `pg_dump` describes.
+pub(crate) const IN_DUMPS: &str = "select exists (
+        select from pg_catalog.pg_event_trigger e
+        where e.evtname in ('lakeport_refuse_ddl', 'lakeport_refuse_drop')
+          and not exists (select from pg_catalog.pg_depend d
+                          where d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass
+                            and d.objid = e.oid and d.deptype = 'e'))";
+
+const HIDE: &str = "
+do $guard$
+declare guard record;
+begin
+    for guard in
+        select * from (values
+            ('schema lakeport_guard', 'pg_namespace'::regclass, 'lakeport_guard'::regnamespace::oid),
+            ('function lakeport_guard.refuse_write()', 'pg_proc', 'lakeport_guard.refuse_write()'::regprocedure::oid),
+            ('function lakeport_guard.is_guarded(oid)', 'pg_proc', 'lakeport_guard.is_guarded(oid)'::regprocedure::oid),
+            ('function lakeport_guard.refuse_ddl()', 'pg_proc', 'lakeport_guard.refuse_ddl()'::regprocedure::oid),
+            ('function lakeport_guard.refuse_drop()', 'pg_proc', 'lakeport_guard.refuse_drop()'::regprocedure::oid),
+            ('event trigger lakeport_refuse_ddl', 'pg_event_trigger',
+                (select oid from pg_event_trigger where evtname = 'lakeport_refuse_ddl')),
+            ('event trigger lakeport_refuse_drop', 'pg_event_trigger',
+                (select oid from pg_event_trigger where evtname = 'lakeport_refuse_drop'))
+        ) as g (name, class, id)
+        where not exists (select from pg_depend d
+                          where d.classid = g.class and d.objid = g.id and d.deptype = 'e')
+    loop
+        execute 'alter extension plpgsql add ' || guard.name;
+    end loop;
+    update pg_trigger set tgisinternal = true
+    where tgfoid = 'lakeport_guard.refuse_write()'::regprocedure and not tgisinternal;
+end $guard$;";
 
 fn guards() -> String {
     format!(
@@ -123,10 +165,14 @@ end $guard$;"
     )
 }
 
-/// ALWAYS: so that no setting of a session switches it off.
+/// ALWAYS: so that no setting of a session switches it off. An internal trigger cannot be replaced, so that
+/// it is not one meanwhile.
 fn attach(table: &str) -> String {
+    let literal = quote_literal(table);
     format!(
-        "create or replace trigger {TRIGGER}
+        "update pg_catalog.pg_trigger set tgisinternal = false
+         where tgrelid = {literal}::pg_catalog.regclass and tgname = '{TRIGGER}';
+         create or replace trigger {TRIGGER}
              before insert or update or delete or truncate on {table}
              for each statement execute function lakeport_guard.refuse_write();
          alter table {table} enable always trigger {TRIGGER};"

@@ -110,6 +110,35 @@ impl Control {
             .map_err(refused("publishing a synced table"))
     }
 
+    /// Keeps guards that an earlier version has made out of the dumps of an instance's owner. A database that
+    /// does not answer is left for the next start: nothing but a dump depends on it.
+    pub(crate) async fn hide_guards(&self, instance: &Instance) -> Result<()> {
+        for database in self.store.synced_databases(instance.uid).await? {
+            if let Err(error) = self.hide_guards_of(instance, &database).await {
+                tracing::warn!(
+                    instance.name,
+                    database,
+                    error = error.message(),
+                    "the guards of synced tables are still in dumps"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn hide_guards_of(&self, instance: &Instance, database: &str) -> Result<()> {
+        let session = self.admin_session(instance, database).await?;
+        let seen = session.query_one(read_only::IN_DUMPS, &[]).await;
+        if !seen.map_err(refused("looking at the guards of synced tables"))?.get::<_, bool>(0) {
+            return Ok(());
+        }
+        let hide = read_only::hide_sql();
+        session
+            .batch_execute(&format!("begin; {ONE_AT_A_TIME} {hide} commit;"))
+            .await
+            .map_err(refused("keeping the guards of synced tables out of dumps"))
+    }
+
     /// The synced table's creator, or, where it has no role, the instance's.
     async fn reader(
         &self,

@@ -92,11 +92,36 @@ pub struct Version {
     pub major: u32,
     /// As the server says it: `16.14`.
     pub full: String,
-    /// Names of the extensions that have a control file.
+    /// Extensions that the owner of a database may create.
     pub extensions: Vec<String>,
+    /// Extensions that are there and that nobody may create.
+    pub closed_extensions: Vec<Closed>,
+    /// Collations of ICU.
     pub icu: bool,
+    /// The type `xml` and its functions.
+    pub xml: bool,
+    /// The server's own TLS; the gateway's does not depend on it.
+    pub tls: bool,
+    /// Compression of rows and backups by LZ4, and of backups by Zstandard.
+    pub lz4: bool,
+    pub zstd: bool,
+    /// Client programs that came with the server, such as `pg_dump`.
+    pub tools: Vec<String>,
+    /// What is loaded into every server of an instance.
+    pub preloaded: Vec<String>,
+    /// The programs of servers that run as an operating-system user of their own.
     #[serde(skip)]
     pub bin: PathBuf,
+    /// The programs of servers that share one: they have fewer extensions.
+    #[serde(skip)]
+    pub shared_bin: PathBuf,
+}
+
+/// An extension that nobody may create, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Closed {
+    pub name: String,
+    pub reason: &'static str,
 }
 
 /// Runs clusters. Every method is safe to call twice; each returns when the cluster is as asked.

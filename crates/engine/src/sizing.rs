@@ -15,6 +15,9 @@ const CONNECTIONS_PER_GIB: f64 = 104.9;
 const SUPERUSER_RESERVED: u64 = 5;
 const RESERVED: u64 = 10;
 
+/// The locale that clusters are made with; Lakebase's.
+pub(crate) const LOCALE: &str = "C.UTF-8";
+
 /// What one capacity unit stands for; Lakebase's is 16 GB.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CapacityUnit {
@@ -85,6 +88,13 @@ impl Settings {
             ("wal_compression", "off"),
             ("jit", "off"),
             ("restart_after_crash", "on"),
+            // What `initdb` writes for the locale that clusters are made with: the servers do not read
+            // its file.
+            ("default_text_search_config", "pg_catalog.english"),
+            ("lc_messages", LOCALE),
+            ("lc_monetary", LOCALE),
+            ("lc_numeric", LOCALE),
+            ("lc_time", LOCALE),
             ("timezone", "UTC"),
             ("log_timezone", "UTC"),
             ("log_line_prefix", "%m [%p] %q%u@%d "),
@@ -166,7 +176,7 @@ mod tests {
     #[test]
     fn connections_never_pass_a_thousand() {
         let unit = CapacityUnit { memory_bytes: 16 * GIB, cpus: 4.0 };
-        for major in [15, 16, 18] {
+        for major in 15..=18 {
             for units in [1, 2, 4, 8] {
                 let settings = Settings::for_instance(unit, units, major);
                 assert!(value(&settings, "max_connections").parse::<u64>().unwrap() <= 1000);

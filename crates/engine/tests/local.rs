@@ -158,3 +158,63 @@ async fn each_server_has_a_user_of_its_own_and_is_found_again() {
         engine.stop(id).await.unwrap();
     }
 }
+
+/// Control files below the tree of these programs; links lead out of it.
+fn control_files(bin: &Path, directory: &Path) -> Vec<String> {
+    let servers = directory.canonicalize().unwrap().join("servers");
+    let tree = bin.strip_prefix(&servers).unwrap().components().next().unwrap();
+    let (mut found, mut folders) = (Vec::new(), vec![servers.join(tree)]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else if let Some(name) = name.strip_suffix(".control") {
+                found.push(name.to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_server_offers_what_is_published_and_nothing_that_reaches_the_machine() {
+    let directory = data_dir();
+    let root = fs::metadata(directory.path()).unwrap().uid() == 0;
+    let engine = open(directory.path()).await;
+    for version in engine.versions() {
+        let mut apart = control_files(&version.bin, directory.path());
+        let shared = control_files(&version.shared_bin, directory.path());
+        for closed in ["adminpack", "file_fdw", "plperlu", "plpython3u", "pageinspect"] {
+            assert!(![&apart, &shared].iter().any(|names| names.iter().any(|n| n == closed)));
+        }
+        for dialing in ["dblink", "postgres_fdw"] {
+            assert!(!shared.iter().any(|name| name == dialing), "servers share a user there");
+            assert_eq!(apart.iter().any(|name| name == dialing), root, "{}", version.full);
+        }
+        apart.sort();
+        assert_eq!(apart, version.extensions);
+        for usual in ["databricks_auth", "pgcrypto", "uuid-ossp", "pg_trgm", "citext", "hstore"] {
+            assert!(version.extensions.iter().any(|name| name == usual), "{usual}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn modules_are_loaded_where_they_are_and_asked_for() {
+    let directory = data_dir();
+    let engine = open(directory.path()).await;
+    assert!(engine.versions().iter().all(|version| version.preloaded == ["pg_stat_statements"]));
+    let (id, major) = (ClusterId::from(Uuid::new_v4()), engine.default_major());
+    let settings = Settings::for_instance(CapacityUnit::default(), 1, major);
+    engine.provision(&id, major).await.unwrap();
+    engine.configure(&id, &settings).await.unwrap();
+    let fingerprint = |seen| match seen {
+        Observed::Present { fingerprint, .. } => fingerprint,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fingerprint(engine.observe(&id).await), Some(settings.to_conf()));
+    // Without it, the cluster is no longer configured as it should be.
+    let engine = engine.with_statement_statistics(false);
+    assert_eq!(fingerprint(engine.observe(&id).await), None);
+}

@@ -51,6 +51,7 @@ pub(crate) async fn open_engine(config: &Config) -> Result<(Arc<Vault>, Arc<Loca
     let passwords = Arc::new(move |purpose: &str| derive.password(purpose));
     let engine =
         LocalEngine::open(&config.data_dir, search, passwords, config.os_uids.clone()).await?;
+    let engine = engine.with_statement_statistics(config.statement_statistics);
     Ok((vault, Arc::new(engine)))
 }
 

@@ -68,6 +68,8 @@ pub struct Settings {
     pub proxy_protocol_from: Option<Vec<String>>,
     pub audit_log_size: Option<String>,
     pub open_metrics: Option<bool>,
+    /// Whether instances load `pg_stat_statements`.
+    pub statement_statistics: Option<bool>,
     /// In the TOML file alone: tables of several keys.
     pub trusted_issuers: Option<Vec<IssuerSettings>>,
     pub login_provider: Option<ProviderSettings>,
@@ -113,6 +115,7 @@ impl Settings {
             proxy_protocol_from: self.proxy_protocol_from.or(other.proxy_protocol_from),
             audit_log_size: self.audit_log_size.or(other.audit_log_size),
             open_metrics: self.open_metrics.or(other.open_metrics),
+            statement_statistics: self.statement_statistics.or(other.statement_statistics),
             trusted_issuers: self.trusted_issuers.or(other.trusted_issuers),
             login_provider: self.login_provider.or(other.login_provider),
         }
@@ -147,6 +150,7 @@ pub struct Config {
     /// A full audit log has so many bytes.
     pub audit_log_size: u64,
     pub open_metrics: bool,
+    pub statement_statistics: bool,
     pub trusted_issuers: Vec<TrustedIssuer>,
     pub login_provider: Option<LoginProvider>,
 }
@@ -197,6 +201,7 @@ impl TryFrom<Settings> for Config {
             trusted_proxies: networks(settings.proxy_protocol_from.unwrap_or_default())?,
             audit_log_size: audit_log_size(settings.audit_log_size.as_deref())?,
             open_metrics: settings.open_metrics.unwrap_or_default(),
+            statement_statistics: settings.statement_statistics.unwrap_or(true),
             trusted_issuers: issuers::trusted(settings.trusted_issuers.unwrap_or_default())?,
             login_provider: settings.login_provider.map(issuers::provider).transpose()?,
         })
@@ -207,7 +212,9 @@ fn bad(field: &str, problem: impl std::fmt::Display) -> Error {
     Error::Config(format!("{field}: {problem}"))
 }
 
-fn default_data_dir() -> PathBuf {
+/// Where everything is kept, if nothing is said.
+#[must_use]
+pub fn default_data_dir() -> PathBuf {
     match std::env::var_os("XDG_DATA_HOME").filter(|home| !home.is_empty()) {
         Some(home) => PathBuf::from(home).join("lakeport"),
         None => PathBuf::from("lakeport-data"),

@@ -42,7 +42,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Settings};
+pub use config::{Config, Settings, default_data_dir};
 pub use error::Error;
 pub use stores::{CatalogSettings, ObjectStoreSettings};
 

@@ -198,6 +198,19 @@ impl Store {
         Ok(rows.iter().map(SyncedTable::from).collect())
     }
 
+    /// The databases of an instance that have synced tables.
+    pub async fn synced_databases(&self, instance: Uuid) -> Result<Vec<String>> {
+        let rows = self
+            .connection()
+            .await?
+            .query(
+                "select distinct database_name from synced_tables where instance_uid = $1 order by 1",
+                &[&instance],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// The pipeline's tables that are not to be deleted, the oldest first.
     pub async fn synced_tables_of_pipeline(&self, pipeline: Uuid) -> Result<Vec<SyncedTable>> {
         let rows = self

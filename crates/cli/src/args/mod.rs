@@ -11,6 +11,8 @@ mod instance;
 mod keys;
 mod mcp;
 mod models;
+#[cfg(feature = "server")]
+mod postgres;
 mod role;
 mod serve;
 mod shared;
@@ -41,6 +43,8 @@ pub(crate) use self::instance::ShortInstanceCommand;
 pub(crate) use self::keys::KeysCommand;
 pub(crate) use self::mcp::McpArgs;
 pub(crate) use self::models::{ModelsCommand, ServeModelArgs};
+#[cfg(feature = "server")]
+pub(crate) use self::postgres::{InstallPostgresArgs, PostgresCommand};
 pub(crate) use self::role::{CreateRoleArgs, DeleteRoleArgs, ListRolesArgs, RoleArgs, RoleCommand};
 #[cfg(feature = "server")]
 pub(crate) use self::serve::ServeArgs;
@@ -127,6 +131,10 @@ pub(crate) enum ClientCommand {
     /// Models that use databases
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// PostgreSQL versions of this machine's server
+    #[cfg(feature = "server")]
+    #[command(subcommand)]
+    Postgres(PostgresCommand),
     /// Keys of the server
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -95,6 +95,9 @@ pub(crate) struct ServeArgs {
     /// Let clients of this machine read /metrics without a token
     #[arg(long, env = "LAKEPORT_OPEN_METRICS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) open_metrics: Option<bool>,
+    /// Count what each statement of an instance costs, with pg_stat_statements [default: true]
+    #[arg(long, env = "LAKEPORT_STATEMENT_STATISTICS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) statement_statistics: Option<bool>,
     /// Let apps create in the schema public of their databases, which the cloud service does not
     #[arg(long, env = "LAKEPORT_APP_PUBLIC_SCHEMA", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) app_public_schema: Option<bool>,

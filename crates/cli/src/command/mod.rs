@@ -12,6 +12,8 @@ mod keys;
 mod mcp;
 mod models;
 #[cfg(feature = "server")]
+mod postgres;
+#[cfg(feature = "server")]
 mod serve;
 mod shell;
 mod sync;
@@ -67,6 +69,8 @@ async fn dispatch(context: &Context, command: ClientCommand) -> Result<ExitCode,
         ClientCommand::Auth(command) => auth::run(context, command).await.map(done),
         ClientCommand::Models(command) => models::run(context, command).await.map(done),
         ClientCommand::Keys(command) => keys::run(context, command).await.map(done),
+        #[cfg(feature = "server")]
+        ClientCommand::Postgres(command) => postgres::run(command).await.map(done),
         ClientCommand::Psql(args) => connection::program::psql(context, args).await,
         ClientCommand::Exec(args) => connection::program::exec(context, args).await,
         ClientCommand::ConnectionString(args) => {

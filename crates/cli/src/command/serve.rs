@@ -82,6 +82,7 @@ fn settings(args: ServeArgs) -> Settings {
         proxy_protocol_from: args.proxy_protocol_from,
         audit_log_size: args.audit_log_size,
         open_metrics: args.open_metrics,
+        statement_statistics: args.statement_statistics,
         // Tables of several keys: in the file alone.
         trusted_issuers: None,
         login_provider: None,

@@ -232,6 +232,7 @@ async fn apply(
         Step::Own => {
             control.publish_identities_to(instance).await?;
             control.ensure_owner(instance).await?;
+            control.hide_guards(instance).await?;
         }
         Step::Stop => {
             control.naming.close_sessions(instance);

@@ -11,48 +11,51 @@ use crate::{ADMIN_ROLE, ClusterId, Result, SUPERUSER_GROUP, Settings, WRITER_ROL
 /// Before 16, a map cannot let one OS user be every role.
 const MAP_ALL_SINCE: u32 = 16;
 
+/// What a configuration says of this machine, beside the settings that were asked for.
+pub(crate) struct Machine<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) user: &'a OsUser,
+    pub(crate) major: u32,
+    /// Modules that the server loads at its start.
+    pub(crate) preloaded: &'a [String],
+}
+
 /// Writes all of them; the settings last, because they are the mark of a finished pass.
-pub(crate) fn write(
-    layout: &Layout,
-    id: &ClusterId,
-    user: &OsUser,
-    major: u32,
-    settings: &Settings,
-) -> Result<()> {
+pub(crate) fn write(machine: &Machine<'_>, id: &ClusterId, settings: &Settings) -> Result<()> {
+    let Machine { layout, user, major, .. } = machine;
     let cluster = layout.cluster(id);
-    write_durably(&cluster.join("pg_hba.conf"), &hba(user, major))?;
+    write_durably(&cluster.join("pg_hba.conf"), &hba(user, *major))?;
     write_durably(&cluster.join("pg_ident.conf"), &ident(user))?;
-    let text = format!("{}{}", places(layout, id), settings.to_conf());
+    let text = format!("{}{}", places(machine, id), settings.to_conf());
     write_durably(&layout.settings_file(id), &text)
 }
 
 /// The settings that a cluster was configured with, if everything around them is as it would be written
-/// now: a moved directory or another OS user needs the files anew.
-pub(crate) fn fingerprint(
-    layout: &Layout,
-    id: &ClusterId,
-    user: &OsUser,
-    major: u32,
-) -> Option<String> {
+/// now: a moved directory, another OS user or other modules need the files anew.
+pub(crate) fn fingerprint(machine: &Machine<'_>, id: &ClusterId) -> Option<String> {
+    let Machine { layout, user, major, .. } = machine;
     let cluster = layout.cluster(id);
     let same = |name: &str, wanted: String| {
         fs::read_to_string(cluster.join(name)).is_ok_and(|found| found == wanted)
     };
-    if !same("pg_hba.conf", hba(user, major)) || !same("pg_ident.conf", ident(user)) {
+    if !same("pg_hba.conf", hba(user, *major)) || !same("pg_ident.conf", ident(user)) {
         return None;
     }
     let conf = fs::read_to_string(layout.settings_file(id)).ok()?;
-    conf.strip_prefix(&places(layout, id)).map(str::to_owned)
+    conf.strip_prefix(&places(machine, id)).map(str::to_owned)
 }
 
-fn places(layout: &Layout, id: &ClusterId) -> String {
+fn places(machine: &Machine<'_>, id: &ClusterId) -> String {
     let quoted = |path: std::path::PathBuf| path.display().to_string().replace('\'', "''");
+    let layout = machine.layout;
     let cluster = layout.cluster(id);
     format!(
-        "hba_file = '{}'\nident_file = '{}'\nunix_socket_directories = '{}'\ncluster_name = '{id}'\n",
+        "hba_file = '{}'\nident_file = '{}'\nunix_socket_directories = '{}'\ncluster_name = '{id}'\n\
+         shared_preload_libraries = '{}'\n",
         quoted(cluster.join("pg_hba.conf")),
         quoted(cluster.join("pg_ident.conf")),
         quoted(layout.sockets(id)),
+        machine.preloaded.join(","),
     )
 }
 

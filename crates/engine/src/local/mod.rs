@@ -5,6 +5,7 @@
 //! ours, and the next start finds them by their `postmaster.pid`.
 
 mod binaries;
+mod extensions;
 mod files;
 mod layout;
 mod logs;
@@ -62,7 +63,7 @@ impl LocalEngine {
         let user = OsUser::for_servers()?;
         let layout = Layout::open(data_dir, &user)?;
         let uids = Uids::open(uids, &layout, &user)?;
-        let versions = binaries::find(&search, &layout, &user).await?;
+        let versions = binaries::find(&search, &layout, &user, uids.any()).await?;
         let default_major = binaries::default_major(&versions).ok_or(Error::NoPostgres)?;
         layout.remove_leftovers();
         Ok(Self {
@@ -74,6 +75,16 @@ impl LocalEngine {
             passwords,
             templates: Mutex::new(()),
         })
+    }
+
+    /// Whether the servers of instances load `pg_stat_statements`, where they have it; they do, if nothing
+    /// else is said.
+    #[must_use]
+    pub fn with_statement_statistics(mut self, on: bool) -> Self {
+        if !on {
+            self.versions.values_mut().for_each(|version| version.preloaded.clear());
+        }
+        self
     }
 
     /// 16, as Lakebase Provisioned, or the nearest that is there.
@@ -107,6 +118,17 @@ impl LocalEngine {
         })
     }
 
+    /// The cluster that holds the metadata loads nothing.
+    fn machine<'a>(&'a self, id: &ClusterId, major: u32) -> files::Machine<'a> {
+        let version = self.versions.get(&major).filter(|_| *id != ClusterId::system());
+        files::Machine {
+            layout: &self.layout,
+            user: &self.user,
+            major,
+            preloaded: version.map_or(&[], |version| &version.preloaded),
+        }
+    }
+
     fn cluster_file(&self, id: &ClusterId) -> Result<ClusterFile> {
         ClusterFile::read(&self.layout.cluster(id))
     }
@@ -133,7 +155,7 @@ impl Engine for LocalEngine {
             Ok(file) => file,
             Err(error) => return Observed::Unknown { reason: error.to_string() },
         };
-        let fingerprint = files::fingerprint(&self.layout, id, &self.user, file.major);
+        let fingerprint = files::fingerprint(&self.machine(id, file.major), id);
         match postmaster::observe(&self.layout.data(id)) {
             Ok(process) => Observed::Present { process, fingerprint },
             Err(error) => Observed::Unknown { reason: error.to_string() },
@@ -157,7 +179,7 @@ impl Engine for LocalEngine {
     async fn configure(&self, id: &ClusterId, settings: &Settings) -> Result<()> {
         let file = self.cluster_file(id)?;
         self.layout.make_socket_directory(id, &self.user.of_cluster(file.uid))?;
-        files::write(&self.layout, id, &self.user, file.major, settings)
+        files::write(&self.machine(id, file.major), id, settings)
     }
 
     async fn start(&self, id: &ClusterId) -> Result<()> {
@@ -169,8 +191,9 @@ impl Engine for LocalEngine {
         let version = self.version(file.major)?;
         let user = self.user.of_cluster(file.uid);
         self.layout.make_socket_directory(id, &user)?;
+        let own_user = file.uid.is_some() && self.uids.any();
         let launch = postmaster::Launch {
-            bin: &version.bin,
+            bin: if own_user { &version.bin } else { &version.shared_bin },
             data: &data,
             settings: &self.layout.settings_file(id),
             log: &self.layout.log(id),

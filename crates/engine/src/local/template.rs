@@ -16,7 +16,7 @@ use super::os_user::OsUser;
 use super::{LocalEngine, run_blocking};
 use crate::{
     ADMIN_ROLE, DEFAULT_DATABASE, Error, MAINTENANCE_DATABASE, Result, SUPERUSER_GROUP,
-    TABLE_OWNER_ROLE, Version, WRITER_ROLE,
+    TABLE_OWNER_ROLE, Version, WRITER_ROLE, sizing::LOCALE,
 };
 
 /// Part of a template's name: changing what goes into it makes a new one.
@@ -103,7 +103,7 @@ async fn initdb(bin: &Path, data: &Path, user: &OsUser) -> Result<()> {
         "-U",
         ADMIN_ROLE,
         "--encoding=UTF8",
-        "--locale=C.UTF-8",
+        &format!("--locale={LOCALE}"),
         "--data-checksums",
         "--auth=reject",
         "--no-sync",

@@ -48,6 +48,11 @@ impl Uids {
         Ok(Self(None))
     }
 
+    /// Whether clusters get users of their own.
+    pub(crate) fn any(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// One that no cluster has; the caller makes sure that nobody else asks meanwhile.
     pub(crate) fn free(&self, layout: &Layout) -> Result<Option<u32>> {
         let Some(range) = &self.0 else { return Ok(None) };
