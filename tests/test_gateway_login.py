@@ -145,11 +145,35 @@ def test_session_settings_of_the_client_arrive(login: Login) -> None:
         assert connection.execute("SHOW search_path").fetchone() == ("pg_catalog",)
 
 
+def test_drivers_know_the_process_id_of_the_server(login: Login) -> None:
+    with login.connect() as one, login.connect() as other:
+        other.execute("LISTEN news")
+        one.execute("NOTIFY news")
+        (heard,) = other.notifies(timeout=30, stop_after=1)
+        assert heard.pid == one.info.backend_pid
+        other.execute("SELECT pg_terminate_backend(%s)", (one.info.backend_pid,))
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            one.execute("SELECT 1")
+
+    async def scenario() -> None:
+        connection = await login.connect_asyncpg()
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+        assert connection.get_server_pid() == pid
+        await connection.close()
+
+    asyncio.run(scenario())
+
+
+def test_replication_is_refused_in_words_that_are_true(login: Login) -> None:
+    with pytest.raises(psycopg.OperationalError, match="replication connections are not accepted"):
+        login.connect(replication="database")
+
+
 @pytest.mark.parametrize("way", ["over TLS", "in plaintext"])
 def test_cancel(login: Login, way: str) -> None:
     with login.connect() as sleeper, login.connect() as watcher, ThreadPoolExecutor(1) as pool:
-        # The gateway keeps the server's own process id to itself.
-        pid = sleeper.execute("SELECT pg_backend_pid()").fetchone()[0]
+        pid = sleeper.info.backend_pid
+        assert sleeper.execute("SELECT pg_backend_pid()").fetchone() == (pid,)
         sleep = pool.submit(sleeper.execute, "SELECT pg_sleep(60)")
         state = f"SELECT state FROM pg_stat_activity WHERE pid = {pid}"
         eventually(lambda: watcher.execute(state).fetchone() == ("active",), "it sleeps")

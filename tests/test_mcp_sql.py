@@ -106,6 +106,24 @@ def test_values_keep_their_types(reader: StdioMcp, database: Database) -> None:
     assert seen["row_count"] == 1 and seen["truncated"] is False and "cursor" not in seen
 
 
+def test_json_loses_no_digit_and_no_key(
+    reader: StdioMcp, writer: StdioMcp, database: Database
+) -> None:
+    texts = [
+        '{"balance": 10000000000000000.01}',
+        '{"price": 1.10}',
+        "[9007199254740993]",
+        '{"a": 1, "a": 2}',
+    ]
+    columns = ", ".join(f"$${text}$$::json" for text in texts)
+    query = f"SELECT {columns}, '{{\"price\": 1.10}}'::jsonb, '{{\"a\": [0.5, \"1.10\"]}}'::jsonb"
+    wanted = [[*texts, '{"price": 1.10}', {"a": [0.5, "1.10"]}]]
+    assert reader.call(QUERY, instance_name=database.instance, query=query)["rows"] == wanted
+    statement = f"INSERT INTO {database.schema}.items (name) VALUES ('x') RETURNING {query[7:]}"
+    done = writer.call(EXECUTE, instance_name=database.instance, statement=statement)
+    assert done["rows"] == wanted
+
+
 def test_pages_show_one_moment(reader: StdioMcp, database: Database) -> None:
     items = f"{database.schema}.items"
     page = reader.call(

@@ -254,9 +254,16 @@ impl Attempt<'_> {
         let welcome = upstream.welcome(key.as_ref());
         let end = {
             let Client { stream, startup, server_name } = &mut *client;
-            let (server, traffic) = (&mut upstream.stream, &session.traffic);
+            let Upstream { stream: server, target, .. } = &mut upstream;
+            // What the session runs is stopped too.
+            let stop = async {
+                if let Some(target) = target {
+                    target.cancel().await;
+                }
+            };
+            let (traffic, closing) = (&session.traffic, &session.closing);
             let mut relay =
-                pin!(relay::run(stream, server, welcome.into(), &session.closing, traffic));
+                pin!(relay::run(stream, server, welcome.into(), traffic, closing, stop));
             // The welcome goes out before anybody else is told.
             let begun = poll_fn(|context| Poll::Ready(relay.as_mut().poll(context))).await;
             self.tell(startup, server_name.as_deref(), None);
@@ -266,8 +273,8 @@ impl Attempt<'_> {
             }
         };
         self.tell_end(&client, &session, &end);
-        if let End::Closing { clean } = end {
-            close(client, upstream, clean, session.farewell()).await;
+        if let End::Closing { whole: true } = end {
+            hello::answered(&mut client.stream, session.farewell()).await;
         }
     }
 
@@ -314,15 +321,5 @@ impl Attempt<'_> {
             to_client: session.traffic.to_client(),
             duration: self.arrival.started.elapsed(),
         });
-    }
-}
-
-/// Ends a session that its client did not end: what it runs is stopped too.
-async fn close(mut client: Box<Client>, upstream: Upstream, clean: bool, farewell: Refusal) {
-    if let Some(target) = &upstream.target {
-        target.cancel().await;
-    }
-    if clean {
-        hello::answered(&mut client.stream, farewell).await;
     }
 }

@@ -28,6 +28,7 @@ const NATIVE_HINT: &str = "A password that PostgreSQL keeps needs enable_pg_nati
     instance, which the connection names, and a role that is no identity's.";
 const OPTION_HINT: &str =
     "Name one instance in the connection string: options='-c lakeport.instance=NAME'";
+const RESERVED_HINT: &str = "This role is reserved, or the instance does not know it yet.";
 const RECONNECT_HINT: &str = "Connect again, with a token that is still valid.";
 
 /// Why a connection does not become a session, or does not stay one.
@@ -37,16 +38,20 @@ pub(crate) enum Refusal {
     #[error("the client left: {0}")]
     Disconnected(#[from] io::Error),
 
+    /// No start-up packet at all: closed without a byte, as PostgreSQL does. Whoever sends it would not
+    /// understand an answer.
+    #[error("{0}")]
+    NoPacket(&'static str),
     #[error("{0}")]
     Malformed(&'static str),
     #[error("the connection is not encrypted, and only SSL (TLS) connections are accepted")]
     Plaintext,
     #[error("received unencrypted data after an encryption request")]
     EarlyData,
-    #[error("direct SSL connection without the ALPN protocol \"postgresql\"")]
-    NoAlpn,
     #[error("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2")]
     Protocol { major: u16, minor: u16 },
+    #[error("replication connections are not accepted")]
+    Replication,
     #[error("no PostgreSQL user name specified in startup packet")]
     NoUser,
     #[error("role name is longer than 63 bytes")]
@@ -92,6 +97,8 @@ pub(crate) enum Refusal {
     BackendSlow { name: String, seconds: u64 },
     #[error("instance \"{name}\" does not let the gateway in")]
     NotLetIn { name: String },
+    #[error("role \"{role}\" cannot log in to this instance")]
+    NoLogin { role: String },
     #[error("instance \"{name}\" answered the login with something unexpected")]
     BackendProtocol { name: String },
     /// The server's own words, passed on as they are.
@@ -125,14 +132,18 @@ impl Refusal {
     fn report(&self) -> Report {
         match self {
             Self::Disconnected(_) | Self::Random => Report::new(CONNECTION_FAILURE),
-            Self::Malformed(_) => Report::new(PROTOCOL_VIOLATION),
+            Self::NoPacket(_) | Self::Malformed(_) => Report::new(PROTOCOL_VIOLATION),
             Self::Plaintext => Report::new(INVALID_AUTHORIZATION)
                 .hint("Set sslmode=require, or sslmode=verify-full with the server's CA file."),
             Self::EarlyData => Report::new(PROTOCOL_VIOLATION).detail(
                 "Either the client has a bug, or somebody between it and the server adds bytes.",
             ),
-            Self::NoAlpn => Report::new(PROTOCOL_VIOLATION),
             Self::Protocol { .. } => Report::new(FEATURE_NOT_SUPPORTED),
+            Self::Replication => Report::new(FEATURE_NOT_SUPPORTED)
+                .detail("The gateway opens sessions for SQL; it does not stream an instance's WAL.")
+                .hint(
+                    "Connect without the parameter \"replication\"; COPY and pg_dump read data so.",
+                ),
             Self::NoUser | Self::LongUser => Report::new(INVALID_AUTHORIZATION),
             Self::Crowded => Report::new(TOO_MANY_CONNECTIONS).hint("Try again in a moment."),
             Self::Slow { .. } => Report::new(CONNECTION_FAILURE),
@@ -166,6 +177,7 @@ impl Refusal {
             Self::NotLetIn { .. } => Report::new(CONNECTION_FAILURE)
                 .detail("Its server asks the gateway for a password.")
                 .hint("Restart the instance: its pg_hba.conf is written anew."),
+            Self::NoLogin { .. } => Report::new(INVALID_AUTHORIZATION).hint(RESERVED_HINT),
             Self::BackendProtocol { .. } => Report::new(CONNECTION_FAILURE),
             // Encoded from its own fields; the SQLSTATE of the table is not used.
             Self::Server(_) => Report::new(CONNECTION_FAILURE),
@@ -177,6 +189,11 @@ impl Refusal {
             Self::Server(fields) => fields.sqlstate(),
             _ => self.report().sqlstate,
         }
+    }
+
+    /// Whether anybody is told.
+    pub(crate) fn is_answered(&self) -> bool {
+        !matches!(self, Self::Disconnected(_) | Self::NoPacket(_))
     }
 
     /// Whether it counts as a guess at a password.
@@ -200,6 +217,10 @@ impl Refusal {
         let mut out = BytesMut::new();
         match self {
             Self::Server(fields) => fields.encode(&mut out),
+            // As PostgreSQL does; for it, all zeros is no version yet.
+            Self::Protocol { major, minor } if *major < 3 && (*major, *minor) != (0, 0) => {
+                message::old_error(&mut out, &self.to_string());
+            }
             _ => self.encode_report(&mut out),
         }
         out

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::error::Refusal;
+use crate::message;
 use crate::startup::{self, CancelRequest, Packet, Startup};
 use crate::tls::ALPN;
 
@@ -45,7 +46,7 @@ pub(crate) struct Client {
     pub(crate) server_name: Option<String>,
 }
 
-/// Reads up to the start-up packet. A refusal has been answered already.
+/// Reads up to the start-up packet. A refusal has been answered already, as far as it is.
 pub(crate) async fn greet(mut tcp: TcpStream, tls: Arc<ServerConfig>) -> Result<Hello, Refusal> {
     match plaintext(&mut tcp).await {
         Ok(Plaintext::Tls(entry)) => encrypted(tcp, tls, entry).await,
@@ -77,9 +78,7 @@ async fn plaintext(tcp: &mut TcpStream) -> Result<Plaintext, Refusal> {
                 reply(tcp, b'S').await?;
                 return Ok(Plaintext::Tls(Entry::Requested));
             }
-            Packet::GssEnc if gss_asked => {
-                return Err(Refusal::Malformed("GSSAPI encryption was requested twice"));
-            }
+            Packet::GssEnc if gss_asked => return Err(no_version(message::GSSENC_REQUEST)),
             Packet::GssEnc => {
                 reply(tcp, b'N').await?;
                 gss_asked = true;
@@ -139,20 +138,26 @@ enum Start {
 async fn start(stream: &mut ClientStream, entry: Entry) -> Result<Start, Refusal> {
     // Without ALPN another protocol's client could be led here; SSLRequest shows who it is.
     if entry == Entry::Direct && stream.get_ref().1.alpn_protocol() != Some(ALPN) {
-        return Err(Refusal::NoAlpn);
+        return Err(Refusal::NoPacket(
+            "direct SSL connection without the ALPN protocol \"postgresql\"",
+        ));
     }
     match startup::read(stream).await? {
         Packet::Startup { major, minor, body } => {
             Ok(Start::Login(Startup::parse(major, minor, &body)?))
         }
         Packet::Cancel(request) => Ok(Start::Cancel(request)),
-        Packet::Ssl | Packet::GssEnc => {
-            Err(Refusal::Malformed("the connection is encrypted already"))
-        }
+        Packet::Ssl => Err(no_version(message::SSL_REQUEST)),
+        Packet::GssEnc => Err(no_version(message::GSSENC_REQUEST)),
     }
 }
 
-/// Tells the client why it is refused, and closes.
+/// A request that is out of place: PostgreSQL takes its code for a version then.
+fn no_version(code: u32) -> Refusal {
+    Refusal::Protocol { major: (code >> 16) as u16, minor: code as u16 }
+}
+
+/// Tells the client why it is refused, if it is told, and closes.
 pub(crate) async fn answered<S>(stream: &mut S, refusal: Refusal) -> Refusal
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -177,8 +182,10 @@ async fn say_goodbye<S>(stream: &mut S, refusal: &Refusal) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    stream.write_all(&refusal.encode()).await?;
-    stream.flush().await?;
+    if refusal.is_answered() {
+        stream.write_all(&refusal.encode()).await?;
+        stream.flush().await?;
+    }
     stream.shutdown().await?;
     tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await?;
     Ok(())

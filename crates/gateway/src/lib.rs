@@ -9,6 +9,7 @@
 //! never sends a statement of its own.
 
 mod admission;
+mod borders;
 mod cancel;
 mod connection;
 mod error;
@@ -33,7 +34,7 @@ mod upstream;
 mod windows;
 
 pub use admission::{Admission, Place, Room, Source};
-pub use limits::Limits;
+pub use limits::{KeepAlive, Limits};
 pub use observe::{Ended, Login, Observe, Refused, Times, TurnedAway};
 pub use route::{
     AuthFailure, Authenticate, Backend, BackendFailure, Identity, Instance, Route, RouteFailure,

@@ -27,8 +27,26 @@ pub struct Limits {
     pub session_idle: Option<Duration>,
     /// A session ends when it is so old, whatever it does.
     pub session_age: Option<Duration>,
+    /// When a silent client is asked whether it still lives.
+    pub keep_alive: KeepAlive,
     /// Whoever connects from here begins with a PROXY protocol header, and is believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// TCP's own question to a peer of which nothing is heard and which owes no acknowledgement.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAlive {
+    /// How long nothing is heard before the first question.
+    pub idle: Duration,
+    pub interval: Duration,
+    /// How many questions without an answer end the connection.
+    pub probes: u32,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(60), interval: Duration::from_secs(10), probes: 6 }
+    }
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -50,6 +68,7 @@ impl Default for Limits {
             failure_delay: Duration::from_secs(1),
             session_idle: Some(24 * HOUR),
             session_age: Some(72 * HOUR),
+            keep_alive: KeepAlive::default(),
             trusted_proxies: Vec::new(),
         }
     }

@@ -13,16 +13,11 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::KeepAlive;
 use crate::{Gateway, connection};
 
 /// A pause after an accept error: without descriptors, accept fails again at once.
 const BREATH: Duration = Duration::from_millis(100);
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_PROBES: u32 = 6;
-/// How long what was sent may go without an acknowledgement.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT_MS: u32 = 60_000;
 
 pub(crate) async fn serve(
     gateway: Arc<Gateway>,
@@ -39,7 +34,7 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((tcp, peer)) => {
-                if let Err(error) = tune(&tcp) {
+                if let Err(error) = tune(&tcp, gateway.limits.keep_alive) {
                     tracing::debug!(%peer, %error, "socket options were not set");
                 }
                 carry(&gateway, tcp, peer, tls.clone());
@@ -67,16 +62,15 @@ fn carry(gateway: &Arc<Gateway>, tcp: TcpStream, peer: SocketAddr, tls: Arc<Serv
     gateway.threads.spawn(gateway.connections.track_future(connection));
 }
 
-/// Small answers leave at once, and a peer that vanished is noticed.
-fn tune(tcp: &TcpStream) -> io::Result<()> {
+/// Small answers leave at once, and a peer that vanished is noticed: while nothing is under way by
+/// keepalive, otherwise by the kernel, which gives up after so many repetitions without an answer. There is
+/// no TCP_USER_TIMEOUT: its time also runs while a living peer has no room for more, and says so.
+fn tune(tcp: &TcpStream, keep_alive: KeepAlive) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     sockopt::set_socket_keepalive(tcp, true)?;
-    sockopt::set_tcp_keepidle(tcp, KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(tcp, KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(tcp, KEEPALIVE_PROBES)?;
-    #[cfg(target_os = "linux")]
-    sockopt::set_tcp_user_timeout(tcp, USER_TIMEOUT_MS)?;
-    Ok(())
+    sockopt::set_tcp_keepidle(tcp, keep_alive.idle)?;
+    sockopt::set_tcp_keepintvl(tcp, keep_alive.interval)?;
+    Ok(sockopt::set_tcp_keepcnt(tcp, keep_alive.probes)?)
 }
 
 #[cfg(test)]
@@ -84,16 +78,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn accepted_sockets_notice_a_peer_that_vanished() {
+    async fn accepted_sockets_notice_a_peer_that_vanished_and_wait_for_one_that_lives() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
-        tune(&tcp).unwrap();
+        let wanted = KeepAlive::default();
+        tune(&tcp, wanted).unwrap();
         assert!(tcp.nodelay().unwrap() && sockopt::socket_keepalive(&tcp).unwrap());
-        assert_eq!(sockopt::tcp_keepidle(&tcp).unwrap(), KEEPALIVE_IDLE);
-        assert_eq!(sockopt::tcp_keepintvl(&tcp).unwrap(), KEEPALIVE_INTERVAL);
-        assert_eq!(sockopt::tcp_keepcnt(&tcp).unwrap(), KEEPALIVE_PROBES);
+        assert_eq!(sockopt::tcp_keepidle(&tcp).unwrap(), wanted.idle);
+        assert_eq!(sockopt::tcp_keepintvl(&tcp).unwrap(), wanted.interval);
+        assert_eq!(sockopt::tcp_keepcnt(&tcp).unwrap(), wanted.probes);
         #[cfg(target_os = "linux")]
-        assert_eq!(sockopt::tcp_user_timeout(&tcp).unwrap(), USER_TIMEOUT_MS);
+        assert_eq!(sockopt::tcp_user_timeout(&tcp).unwrap(), 0);
     }
 }

@@ -68,6 +68,12 @@ pub(crate) fn error_response<const N: usize>(out: &mut BytesMut, fields: [(u8, O
     });
 }
 
+/// An error as protocols before 3.0 had it: a text, with neither length nor fields.
+pub(crate) fn old_error(out: &mut BytesMut, text: &str) {
+    out.put_u8(ERROR_RESPONSE);
+    put_cstr(out, format!("FATAL:  {text}\n").as_bytes());
+}
+
 pub(crate) fn startup(out: &mut BytesMut, parameters: &[(String, Vec<u8>)]) {
     packet(out, PROTOCOL_3_0, |body| {
         for (name, value) in parameters {
@@ -144,9 +150,6 @@ impl ErrorFields {
                 body.put_u8(*kind);
                 put_cstr(body, value);
             }
-            if self.is_peer_failure() {
-                body.put_slice(b"HThis role is reserved, or the instance does not know it yet.\0");
-            }
             body.put_u8(0);
         });
     }
@@ -159,10 +162,13 @@ impl ErrorFields {
         std::str::from_utf8(self.get(b'C')).unwrap_or_default()
     }
 
-    /// The server's ident map has no line that lets the gateway be this role.
-    fn is_peer_failure(&self) -> bool {
+    /// The server's files have no line that lets the gateway be this role. Its words are about a socket
+    /// and a missing encryption, which are the gateway's and not the client's.
+    pub(crate) fn is_shut_out(&self) -> bool {
+        let message = self.message();
         self.sqlstate() == INVALID_AUTHORIZATION
-            && self.get(b'M').starts_with(b"Peer authentication failed")
+            && (message.starts_with("Peer authentication failed")
+                || message.contains("pg_hba.conf"))
     }
 
     fn get(&self, wanted: u8) -> &[u8] {
@@ -232,12 +238,16 @@ mod tests {
     }
 
     #[test]
-    fn a_reserved_role_gets_a_hint() {
-        let mut out = BytesMut::new();
-        let body = b"SFATAL\0C28000\0MPeer authentication failed for user \"x\"\0\0";
-        ErrorFields::decode(body).encode(&mut out);
-        assert!(
-            out.ends_with(b"\0HThis role is reserved, or the instance does not know it yet.\0\0")
-        );
+    fn only_the_servers_own_files_shut_a_role_out() {
+        let of = |state: &str, message: &str| {
+            ErrorFields::decode(format!("SFATAL\0C{state}\0M{message}\0\0").as_bytes())
+        };
+        let rejected =
+            "pg_hba.conf rejects connection for host \"[local]\", user \"x\", no encryption";
+        for message in ["Peer authentication failed for user \"x\"", rejected] {
+            assert!(of("28000", message).is_shut_out(), "{message}");
+            assert!(!of("28P01", message).is_shut_out(), "{message}");
+        }
+        assert!(!of("28000", "role \"x\" does not exist").is_shut_out());
     }
 }

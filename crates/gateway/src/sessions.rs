@@ -177,8 +177,8 @@ impl Open {
         age: Option<Duration>,
     ) -> Option<TooLong> {
         let moved = Moved::by(&self.traffic);
-        // Whoever waits for the answer to a long query is not idle.
-        if moved != self.seen || self.traffic.is_asking() {
+        // Whoever waits for the answer to a long query is not idle, nor is who reads it slowly.
+        if moved != self.seen || self.traffic.is_answering() {
             (self.seen, self.since) = (moved, now);
         }
         let reached = |limit: Option<Duration>, since| {

@@ -1,7 +1,7 @@
 //! The first packet of a connection: SSLRequest, GSSENCRequest, CancelRequest or StartupMessage.
 //!
-//! Everything in it is untrusted: lengths are checked before a byte is reserved or awaited, and a
-//! packet that is not exactly what the protocol says is refused, never mended.
+//! Everything in it is untrusted: lengths are checked before a byte is reserved or awaited, and what no
+//! packet is gets no answer. What else is wrong is answered as PostgreSQL answers it.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -9,14 +9,16 @@ use crate::error::Refusal;
 use crate::message;
 use crate::options;
 
-/// The longest packet, its length word included.
-const MAX_PACKET: usize = 10_000;
+/// The longest packet, its length word included, as PostgreSQL has it.
+const MAX_PACKET: usize = 10_004;
 /// A length word and a code.
 const HEAD: usize = 8;
 /// Head, process id, and a secret of 4 to 256 bytes.
 const CANCEL_LENGTHS: std::ops::RangeInclusive<usize> = 16..=12 + 256;
 /// PostgreSQL cuts longer names off, so that they would name another role.
 const MAX_ROLE_NAME: usize = 63;
+/// A parameter that turns the connection into one for replication.
+const REPLICATION: &str = "replication";
 /// The newest minor version of protocol 3 that the gateway speaks.
 const NEWEST_MINOR: u16 = 2;
 
@@ -36,16 +38,11 @@ pub(crate) struct CancelRequest {
 pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Packet, Refusal> {
     let length = stream.read_u32().await? as usize;
     if !(HEAD..=MAX_PACKET).contains(&length) {
-        return Err(Refusal::Malformed("invalid length of startup packet"));
+        return Err(Refusal::NoPacket("invalid length of startup packet"));
     }
     let code = stream.read_u32().await?;
-    let lengths = match code {
-        message::SSL_REQUEST | message::GSSENC_REQUEST => HEAD..=HEAD,
-        message::CANCEL_REQUEST => CANCEL_LENGTHS,
-        _ => HEAD..=MAX_PACKET,
-    };
-    if !lengths.contains(&length) {
-        return Err(Refusal::Malformed("invalid length of startup packet"));
+    if code == message::CANCEL_REQUEST && !CANCEL_LENGTHS.contains(&length) {
+        return Err(Refusal::NoPacket("invalid length of cancel request"));
     }
     let mut body = vec![0; length - HEAD];
     stream.read_exact(&mut body).await?;
@@ -94,6 +91,9 @@ impl Startup {
             startup.add(name, value)?;
         }
         startup.user = startup.user()?;
+        if startup.get(REPLICATION).is_some_and(asks_for_replication) {
+            return Err(Refusal::Replication);
+        }
         Ok(startup)
     }
 
@@ -160,6 +160,14 @@ impl Startup {
         String::from_utf8(user.to_vec())
             .map_err(|_| Refusal::Malformed("the user name is not valid UTF-8"))
     }
+}
+
+/// As PostgreSQL reads it: `database`, or a word for true, which may be cut short. Whatever else it is,
+/// PostgreSQL judges.
+fn asks_for_replication(value: &[u8]) -> bool {
+    let value = value.to_ascii_lowercase();
+    let begins = |word: &[u8]| !value.is_empty() && word.starts_with(&value);
+    value == b"database" || value == b"on" || value == b"1" || begins(b"true") || begins(b"yes")
 }
 
 /// The name and value pairs, up to the empty name that must be the last byte.
@@ -240,6 +248,18 @@ mod tests {
             assert!(!startup.needs_negotiation());
         }
         assert!(matches!(Startup::parse(2, 0, &plain), Err(Refusal::Protocol { major: 2, .. })));
+    }
+
+    #[test]
+    fn replication_is_refused_in_every_spelling_and_nothing_else_is() {
+        let asked = |value| Startup::parse(3, 0, &body(&[("user", "ann"), ("replication", value)]));
+        for value in ["database", "true", "T", "tr", "yes", "y", "ON", "1"] {
+            assert!(matches!(asked(value), Err(Refusal::Replication)), "{value}");
+        }
+        for value in ["", "false", "f", "no", "off", "0", "o", "Database!", "truely"] {
+            let kept = asked(value).unwrap().parameters;
+            assert_eq!(kept[1], (REPLICATION.to_owned(), value.as_bytes().to_vec()), "{value}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It is the client's own role that logs in, by the server's trust in who the gateway is; the
 //! gateway has no password to give and runs no statement. What the server says before it is ready
-//! is kept for the client, but for the cancel key, which stays here.
+//! is kept for the client, but for the secret of the cancel key, which stays here.
 
 use std::io;
 
@@ -31,7 +31,7 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// What the client gets: the server's greeting, with a key that is the gateway's.
+    /// What the client gets: the server's greeting, with a secret in its cancel key that is the gateway's.
     pub(crate) fn welcome(&self, key: Option<&Key>) -> BytesMut {
         let mut out = BytesMut::new();
         message::authentication_ok(&mut out);
@@ -55,8 +55,9 @@ pub(crate) async fn log_in(
     message::startup(&mut packet, &startup.parameters);
     stream.write_all(&packet).await.map_err(unreachable)?;
 
+    let role = startup.user.as_str();
     let mut login =
-        Login { instance, backend, accepted: false, target: None, kept: BytesMut::new() };
+        Login { instance, role, backend, accepted: false, target: None, kept: BytesMut::new() };
     let mut input = BytesMut::new();
     loop {
         while let Some(message) = message::take(&mut input).map_err(|_| login.nonsense())? {
@@ -75,6 +76,7 @@ pub(crate) async fn log_in(
 /// A login under way.
 struct Login<'a> {
     instance: &'a Instance,
+    role: &'a str,
     backend: Backend,
     accepted: bool,
     target: Option<Target>,
@@ -92,7 +94,7 @@ impl Login<'_> {
                 return Err(Refusal::NotLetIn { name: self.instance.name.clone() });
             }
             message::ERROR_RESPONSE => {
-                return Err(Refusal::Server(ErrorFields::decode(message.body())));
+                return Err(self.refused(ErrorFields::decode(message.body())));
             }
             message::NOTICE_RESPONSE => self.keep(message)?,
             message::PARAMETER_STATUS if self.accepted => self.keep(message)?,
@@ -116,6 +118,14 @@ impl Login<'_> {
             pid: u32::from_be_bytes(*pid),
             secret: Bytes::copy_from_slice(secret),
         })
+    }
+
+    /// The server's words, but for those about a way in that only the gateway has.
+    fn refused(&self, fields: ErrorFields) -> Refusal {
+        if fields.is_shut_out() {
+            return Refusal::NoLogin { role: self.role.to_owned() };
+        }
+        Refusal::Server(fields)
     }
 
     fn nonsense(&self) -> Refusal {

@@ -231,7 +231,7 @@ async fn what_the_server_refuses_is_passed_on() {
 
     let error = running.refused(&[("user", "reserved"), DATABASE], "reserved").await;
     assert_eq!(error[&'C'], "28000");
-    assert!(error[&'M'].starts_with("Peer authentication failed"), "{error:?}");
+    assert_eq!(error[&'M'], "role \"reserved\" cannot log in to this instance");
     assert!(error[&'H'].contains("reserved"), "{error:?}");
 
     let error = running.refused(&[("user", "scram"), DATABASE], "scram").await;
@@ -243,6 +243,26 @@ async fn what_the_server_refuses_is_passed_on() {
         (error[&'C'].as_str(), error[&'M'].as_str()),
         ("3D000", "database \"no\" does not exist")
     );
+}
+
+#[tokio::test]
+async fn replication_is_refused_in_words_that_are_true() {
+    let postgres = Postgres::shared();
+    let running = gateway(&postgres).await;
+    for value in ["true", "database"] {
+        let mut tls = running.tls().await;
+        let asked = startup(V3_0, &[ALICE, DATABASE, ("replication", value)]);
+        tls.write_all(&asked).await.unwrap();
+        let error = read_error(&mut tls).await;
+        assert_eq!(error[&'C'], "0A000");
+        assert_eq!(error[&'M'], "replication connections are not accepted");
+        assert!(error[&'H'].contains("replication"), "{error:?}");
+    }
+    let parameters = [ALICE, DATABASE, ("replication", "off")];
+    welcome(&mut running.try_login(&parameters, "alice-shop").await).await;
+    // What is neither, PostgreSQL calls by its name.
+    let error = running.refused(&[ALICE, DATABASE, ("replication", "perhaps")], "alice-shop").await;
+    assert_eq!(error[&'C'], "22023");
 }
 
 #[tokio::test]

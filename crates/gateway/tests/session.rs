@@ -248,3 +248,20 @@ async fn sessions_that_are_too_old_end_whatever_they_do() {
     assert_eq!(error[&'C'], "57P01");
     assert!(error[&'M'].contains("too old") && error[&'H'].contains("Connect again"), "{error:?}");
 }
+
+#[tokio::test]
+async fn a_client_is_told_the_process_id_of_its_server_session() {
+    let postgres = Postgres::shared();
+    let running = gateway(&postgres).await;
+    for version in [V3_0, V3_2] {
+        let mut tls = login_on(running.tls().await, version, &PARAMETERS, "alice-shop").await;
+        let greeting = welcome(&mut tls).await;
+        let watcher = running.client("alice", "alice-shop").await;
+        let sql = "SELECT count(*), bool_and(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                   WHERE pid = $1 AND usename = 'alice'";
+        let row = watcher.query_one(sql, &[&(greeting.pid as i32)]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, bool>(1)), (1, true));
+        let (kind, body) = read(&mut tls).await.unwrap();
+        assert_eq!((kind, fields(&body)[&'C'].as_str()), (b'E', "57P01"), "it was that session");
+    }
+}

@@ -7,6 +7,7 @@
 
 mod cursor;
 mod error;
+mod json;
 mod rows;
 mod scanner;
 mod session;

@@ -65,10 +65,12 @@ pub(super) struct Row {
     pub(super) cut: usize,
 }
 
+/// `json` says which JSON is given on as such.
 pub(super) fn row(
     body: &DataRowBody,
     columns: &[Column],
     longest_value: usize,
+    json: fn(&str) -> Option<Value>,
 ) -> Result<Row, SqlError> {
     let mut row = Row { values: Vec::with_capacity(columns.len()), length: 0, cut: 0 };
     let mut ranges = body.ranges();
@@ -85,7 +87,7 @@ pub(super) fn row(
             row.cut += 1;
             (Value::from(cut(&text, longest_value)), longest_value)
         } else {
-            (value(oid, &text), text.len())
+            (value(oid, &text, json), text.len())
         };
         row.length += kept;
         row.values.push(value);
@@ -111,10 +113,10 @@ mod oid {
 }
 
 /// Whole numbers beyond this are not told apart by every reader of JSON.
-const LARGEST_EXACT: u64 = 1 << 53;
+pub(super) const LARGEST_EXACT: u64 = 1 << 53;
 
 /// `numeric` stays text, because its digits are what it is for.
-fn value(oid: Oid, text: &str) -> Value {
+fn value(oid: Oid, text: &str, json: fn(&str) -> Option<Value>) -> Value {
     let parsed = match oid {
         oid::BOOL => Some(Value::Bool(text == "t")),
         oid::INT2 | oid::INT4 | oid::INT8 | oid::OID => {
@@ -125,7 +127,7 @@ fn value(oid: Oid, text: &str) -> Value {
             let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
             number.map(Value::Number)
         }
-        oid::JSON | oid::JSONB => serde_json::from_str(text).ok(),
+        oid::JSON | oid::JSONB => json(text),
         _ => None,
     };
     parsed.unwrap_or_else(|| Value::from(text))
@@ -139,6 +141,7 @@ mod tests {
 
     #[test]
     fn values_keep_their_meaning() {
+        let value = |oid, text| value(oid, text, super::super::json::parse);
         assert_eq!(value(oid::BOOL, "t"), json!(true));
         assert_eq!(value(oid::INT8, "9007199254740992"), json!(9_007_199_254_740_992_i64));
         assert_eq!(value(oid::INT8, "9007199254740993"), json!("9007199254740993"));
@@ -146,6 +149,7 @@ mod tests {
         assert_eq!(value(oid::FLOAT8, "1e-05"), json!(1e-5));
         assert_eq!(value(oid::FLOAT8, "NaN"), json!("NaN"));
         assert_eq!(value(oid::JSONB, "{\"a\": [1]}"), json!({"a": [1]}));
+        assert_eq!(value(oid::JSON, "{\"a\": 1.10}"), json!("{\"a\": 1.10}"));
         assert_eq!(value(1700, "1.10"), json!("1.10"));
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend::Message;
+use serde_json::Value;
 use tokio::time::timeout;
 
 use super::error::{ServerError, SqlError};
+use super::json;
 use super::rows::{self, Column, Page, Row};
 use super::wire::{Request, Wire, unexpected};
 use crate::call::{Call, Result};
@@ -66,18 +68,24 @@ struct Round {
     left_out: bool,
 }
 
-/// How much of an answer is kept.
+/// How much of an answer is kept, and how.
 #[derive(Clone, Copy)]
 struct Keep {
     rows: usize,
     /// Longer values are cut.
     value: usize,
+    json: fn(&str) -> Option<Value>,
 }
 
 impl Keep {
+    /// Of the agent's statement: JSON only where that loses nothing.
     fn values_of(value: usize) -> Self {
-        Self { rows: usize::MAX, value }
+        Self { rows: usize::MAX, value, json: json::parse }
     }
+
+    /// Of a statement of our own, whose JSON is read here.
+    const OURS: Self =
+        Self { rows: usize::MAX, value: usize::MAX, json: |text| serde_json::from_str(text).ok() };
 }
 
 impl Session {
@@ -178,7 +186,7 @@ impl Session {
         self.executed = Executed::default();
         self.rest.clear();
         let request = self.first_request(PORTAL, sql, parameters, 0).map_err(broken)?;
-        let keep = Keep { rows: self.limits.rows, value: self.longest_value() };
+        let keep = Keep { rows: self.limits.rows, ..Keep::values_of(self.longest_value()) };
         let round = self.exchange(call, &request, keep).await?;
         let left_out = round.left_out;
         self.take_in(round);
@@ -203,10 +211,10 @@ impl Session {
         call: &Call,
         sql: &str,
         parameters: &[Option<&str>],
-    ) -> Result<Vec<Vec<serde_json::Value>>> {
+    ) -> Result<Vec<Vec<Value>>> {
         let saved = std::mem::take(&mut self.columns);
         let request = self.first_request("", sql, parameters, 0).map_err(broken)?;
-        let round = self.exchange(call, &request, Keep::values_of(usize::MAX)).await;
+        let round = self.exchange(call, &request, Keep::OURS).await;
         self.columns = saved;
         Ok(round?.rows.into_iter().map(|row| row.values).collect())
     }
@@ -322,7 +330,7 @@ impl Session {
                 }
                 Message::DataRow(body) => {
                     if round.rows.len() < keep.rows {
-                        round.rows.push(rows::row(&body, &self.columns, keep.value)?);
+                        round.rows.push(rows::row(&body, &self.columns, keep.value, keep.json)?);
                     } else {
                         round.left_out = true;
                     }
@@ -352,8 +360,7 @@ impl Session {
     async fn command(&mut self, sql: &str) -> Result<()> {
         let request = Request::simple(sql).map_err(broken)?;
         let done =
-            timeout(self.limits.statement + GRACE, self.round_trip(&request, Keep::values_of(0)))
-                .await;
+            timeout(self.limits.statement + GRACE, self.round_trip(&request, Keep::OURS)).await;
         let seconds = (self.limits.statement + GRACE).as_secs();
         let done = done.unwrap_or(Err(SqlError::TimedOut { seconds }));
         Ok(done.map(drop).map_err(Failure::from)?)

@@ -30,7 +30,8 @@ pub(super) struct Arguments {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Output {
     columns: Vec<Column>,
-    /// A list of values for each row, in the order of the columns; numeric and large numbers are text
+    /// A list of values for each row, in the order of the columns; text where JSON would lose
+    /// digits: numeric, large numbers, and json or jsonb with a number such as 1.10 or a repeated key
     #[schemars(with = "Vec<Vec<Cell>>")]
     rows: Vec<Vec<Value>>,
     row_count: usize,
