@@ -7,6 +7,7 @@ mod feed;
 mod open;
 mod problem;
 mod scan;
+mod spark_json;
 mod store;
 mod types;
 mod watch;
