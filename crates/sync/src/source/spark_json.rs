@@ -29,7 +29,7 @@ fn drop_internal(json: &mut Value) {
 mod tests {
     use super::*;
 
-    /// What pyspark 4.1's `StructField.json()` gives for the same field, but for the keys that Delta adds.
+    /// The log holds a schema in Spark's own JSON, with keys of Delta's beside.
     #[test]
     fn fields_are_written_as_spark_writes_them() {
         let logged = serde_json::json!({
