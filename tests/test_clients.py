@@ -29,6 +29,11 @@ def test_life_of_an_instance(server: Server, client: Command, tmp_path: Path) ->
     run([*client(), "instance"], profile, tmp_path)
 
 
+def test_principals_as_terraform_makes_them(server: Server, tmp_path: Path) -> None:
+    profile = {"DATABRICKS_CONFIG_FILE": str(server.config_file)}
+    run([*go_client(), "principals"], profile, tmp_path)
+
+
 @each_client
 def test_a_delta_table_is_served(
     server: Server,

@@ -1,6 +1,21 @@
 """PATCH of an instance: the update mask says which fields count, present in the body or not."""
 
+import random
+from typing import Any
+
 from kit.api import INSTANCES, Api
+
+# Each field that an update may name, with values that it may have.
+FIELDS: dict[str, list[Any]] = {
+    "capacity": ["CU_1", "CU_2"],
+    "custom_tags": [[], [{"key": "a", "value": "b"}]],
+    "enable_pg_native_login": [False, True],
+    "enable_readable_secondaries": [False],
+    "node_count": [1],
+    "retention_window_in_days": [2, 7],
+    "stopped": [True],
+    "usage_policy_id": ["p", "q"],
+}
 
 
 def patch(api: Api, name: str, body: dict, mask: str | None) -> dict:
@@ -8,12 +23,43 @@ def patch(api: Api, name: str, body: dict, mask: str | None) -> dict:
     return api.ok("PATCH", f"{INSTANCES}/{name}", body, **query)
 
 
-def test_a_named_field_missing_from_the_body_is_its_zero_value(api: Api, name: str) -> None:
+def set_fields(seen: dict) -> dict:
+    return {name: value for name, value in seen.items() if name in FIELDS}
+
+
+def test_a_named_field_missing_from_the_body_is_unset(api: Api, name: str) -> None:
     api.create_instance(name, stopped=True)
     api.wait_for_state(name, "STOPPED")
     # What the official CLI sends for `--stopped=false`.
-    assert patch(api, name, {}, "stopped")["stopped"] is False
-    assert api.wait_for_state(name, "AVAILABLE")["effective_stopped"] is False
+    assert "stopped" not in patch(api, name, {}, "stopped")
+    seen = api.wait_for_state(name, "AVAILABLE")
+    assert seen["effective_stopped"] is False and "stopped" not in seen
+    api.delete_instance(name)
+
+
+def test_whatever_the_mask_only_what_somebody_has_set_is_answered(api: Api, name: str) -> None:
+    chance = random.Random(14)
+    expected = {"capacity": "CU_1", "stopped": True}
+    api.create_instance(name, **expected)
+    for _ in range(80):
+        mask = chance.choice([None, "*", chance.sample(list(FIELDS), chance.randint(1, len(FIELDS)))])
+        chosen = chance.sample(list(FIELDS), chance.randint(0, len(FIELDS)))
+        body = {field: chance.choice(FIELDS[field]) for field in chosen}
+        # Whether servers start and stop is not the question here.
+        body["stopped"] = True
+        named = list(body) if mask in (None, "*") else mask
+        for field in named:
+            expected.pop(field, None)
+            if field in body:
+                expected[field] = body[field]
+        text = mask if mask in (None, "*") else ",".join(mask)
+        told = patch(api, name, body | {"name": name}, text)
+        assert set_fields(told) == expected, (mask, body)
+        seen = api.instance(name)
+        assert set_fields(seen) == expected, (mask, body)
+        assert seen["effective_capacity"] == expected.get("capacity", "CU_1")
+        assert seen["effective_retention_window_in_days"] == expected.get("retention_window_in_days", 7)
+        assert seen["effective_custom_tags"] == expected.get("custom_tags", [])
     api.delete_instance(name)
 
 

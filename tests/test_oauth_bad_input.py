@@ -17,6 +17,7 @@ from kit.oauth import Flow
 from kit.server import Server
 
 PASSWORD = "correct horse battery"
+NAME = "e@example.com"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -202,42 +203,88 @@ def test_odd_names_and_passwords_are_only_wrong(flow: Flow) -> None:
     assert answer.status_code == 400 and 'role="alert"' in answer.text
 
 
-def test_what_has_expired_is_refused() -> None:
+@pytest.fixture(scope="module")
+def open_metadata() -> Iterator[tuple[Server, str]]:
+    """A server, and its metadata database, in which a test can turn the clock."""
     with bare_postgres() as url:
         server = Server("--metadata-url", url)
         try:
-            server.start()
-            api = Api(server.http, server.token)
-            name = "e@example.com"
-            flow = Flow(server.http)
-            with principal(api, "Users", userName=name, password=PASSWORD), machine(api) as job:
-                tokens = flow.tokens(name, PASSWORD)
-                code = flow.code(name, PASSWORD)
-                browser = Browser()
-                browser.allow(flow.authorize_url(), name, PASSWORD)
-                assert "signed in as" in browser.open(f"{server.http}/oidc/account").text
-                for table in (
-                    "refresh_tokens",
-                    "authorization_codes",
-                    "service_principal_secrets",
-                    "login_sessions",
-                ):
-                    with psycopg.connect(url) as connection:
-                        connection.execute(f"update lakeport.{table} set expires_at = now()")
-                assert error_of(flow.refresh(tokens["refresh_token"]), 400) == "invalid_grant"
-                assert error_of(flow.redeem(code), 400) == "invalid_grant"
-                machine_login = requests.post(
-                    f"{server.http}/oidc/v1/token",
-                    data={"grant_type": "client_credentials"},
-                    auth=(job.client_id, job.secret),
-                    timeout=30,
-                )
-                assert error_of(machine_login, 401) == "invalid_client"
-                assert browser.open(f"{server.http}/oidc/account").status_code == 401
-                # The access token that was there before is good until its own end.
-                assert Api(server.http, tokens["access_token"]).user_name() == name
+            yield server.start(), url
         finally:
             server.close()
+
+
+def test_a_refresh_token_that_comes_again_later_ends_the_login(
+    open_metadata: tuple[Server, str],
+) -> None:
+    server, url = open_metadata
+    flow = Flow(server.http)
+
+    def metadata(sql: str) -> psycopg.Cursor:
+        with psycopg.connect(url, autocommit=True) as connection:
+            return connection.execute(sql)
+
+    with principal(Api(server.http, server.token), "Users", userName=NAME, password=PASSWORD):
+        first = flow.tokens(NAME, PASSWORD)
+        second = flow.refresh(first["refresh_token"]).json()
+        used = "select used_at from lakeport.refresh_tokens where used_at is not null"
+        before = metadata(used).fetchall()
+        third = flow.refresh(first["refresh_token"]).json()
+        # The grace is counted from the first use.
+        assert metadata(used).fetchall() == before
+        metadata("update lakeport.refresh_tokens set used_at = used_at - interval '10 seconds'")
+        answer = flow.refresh(first["refresh_token"])
+        assert error_of(answer, 400) == "invalid_grant"
+        # The Go SDK knows it by this text.
+        assert answer.json()["error_description"] == "Refresh token is invalid"
+        for tokens in (first, second, third):
+            assert error_of(flow.refresh(tokens["refresh_token"]), 400) == "invalid_grant"
+            assert Api(server.http, tokens["access_token"]).send("GET", f"{SCIM}/Me").status_code == 401
+
+
+def test_another_client_has_no_grace(open_metadata: tuple[Server, str]) -> None:
+    server, _ = open_metadata
+    flow = Flow(server.http)
+    api = Api(server.http, server.token)
+    with principal(api, "Users", userName=NAME, password=PASSWORD), machine(api) as job:
+        first = flow.tokens(NAME, PASSWORD)
+        second = flow.refresh(first["refresh_token"]).json()
+        stolen = {"client_id": job.client_id, "client_secret": job.secret}
+        refresh = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+        assert error_of(flow.post(**refresh, **stolen), 400) == "invalid_grant"
+        assert error_of(flow.refresh(second["refresh_token"]), 400) == "invalid_grant"
+
+
+def test_what_has_expired_is_refused(open_metadata: tuple[Server, str]) -> None:
+    server, url = open_metadata
+    api = Api(server.http, server.token)
+    flow = Flow(server.http)
+    with principal(api, "Users", userName=NAME, password=PASSWORD), machine(api) as job:
+        tokens = flow.tokens(NAME, PASSWORD)
+        code = flow.code(NAME, PASSWORD)
+        browser = Browser()
+        browser.allow(flow.authorize_url(), NAME, PASSWORD)
+        assert "signed in as" in browser.open(f"{server.http}/oidc/account").text
+        for table in (
+            "refresh_tokens",
+            "authorization_codes",
+            "service_principal_secrets",
+            "login_sessions",
+        ):
+            with psycopg.connect(url) as connection:
+                connection.execute(f"update lakeport.{table} set expires_at = now()")
+        assert error_of(flow.refresh(tokens["refresh_token"]), 400) == "invalid_grant"
+        assert error_of(flow.redeem(code), 400) == "invalid_grant"
+        machine_login = requests.post(
+            f"{server.http}/oidc/v1/token",
+            data={"grant_type": "client_credentials"},
+            auth=(job.client_id, job.secret),
+            timeout=30,
+        )
+        assert error_of(machine_login, 401) == "invalid_client"
+        assert browser.open(f"{server.http}/oidc/account").status_code == 401
+        # The access token that was there before is good until its own end.
+        assert Api(server.http, tokens["access_token"]).user_name() == NAME
 
 
 def test_random_requests_are_answered_and_change_nothing(

@@ -146,7 +146,7 @@ def test_policies_through_the_account_client(
     )
     assert (made.policy_id, made.service_principal_id) == ("ci", int(job.id))
     assert made.name.endswith(f"/servicePrincipals/{job.id}/federationPolicies/ci")
-    assert made.oidc_policy.subject_claim == "sub" and made.uid and made.create_time
+    assert made.oidc_policy.subject_claim is None and made.uid and made.create_time
     got = policies.get(int(job.id), "ci")
     assert got.oidc_policy.audiences == ["a", "b"]
     changed = policies.update(
@@ -156,6 +156,11 @@ def test_policies_through_the_account_client(
         update_mask="oidc_policy.subject",
     )
     assert changed.oidc_policy.subject == "repo:y" and changed.description == "CI"
+    wiped = policies.update(
+        int(job.id), "ci", FederationPolicy(), update_mask="description,oidc_policy.audiences"
+    )
+    assert (wiped.description, wiped.oidc_policy.audiences) == (None, None)
+    assert wiped.oidc_policy.subject == "repo:y"
     assert [p.policy_id for p in policies.list(int(job.id))] == ["ci"]
     policies.delete(int(job.id), "ci")
     assert not list(policies.list(int(job.id)))

@@ -184,3 +184,43 @@ def test_administrators_are_made_as_the_guide_shows(api: Api, workspace: Workspa
         seen = w.service_principals.get(sp["id"])
         assert [group.display for group in seen.groups] == ["admins"]
         assert sp["id"] in {member.value for member in w.groups.get(admins.id).members}
+
+
+@pytest.mark.parametrize("plural", ["Users", "ServicePrincipals", "Groups"])
+def test_an_entry_that_says_nothing_is_neither_kept_nor_answered(api: Api, plural: str) -> None:
+    name = unique("p")
+    nothing = {field: [{}] for field in ("entitlements", "emails", "roles", "groups", "members")}
+    body = {"userName": f"{name}@example.com", "displayName": name} | nothing
+    with principal(api, plural, **body) as made:
+        path = f"{SCIM}/{plural}/{made['id']}"
+
+        def without_empty_entries(resource: dict) -> None:
+            assert "entitlements" not in resource and "roles" not in resource
+            assert resource.get("groups", []) == [] and resource.get("members", []) == []
+            assert all(email["value"] for email in resource.get("emails", []))
+
+        without_empty_entries(made)
+        without_empty_entries(api.ok("PUT", path, body))
+        without_empty_entries(api.ok("PUT", path, body | {"entitlements": [{"value": ""}]}))
+        add = {"op": "add", "path": "entitlements", "value": [{}, {"value": "workspace-access"}]}
+        assert patch(api, f"{plural}/{made['id']}", add)["entitlements"] == [{"value": "workspace-access"}]
+        clear = {"op": "replace", "path": "entitlements", "value": [{}]}
+        without_empty_entries(patch(api, f"{plural}/{made['id']}", clear))
+        without_empty_entries(api.ok("GET", path))
+
+
+def test_what_a_client_is_known_by_is_in_each_answer(api: Api) -> None:
+    with principal(api, "ServicePrincipals", displayName="job") as job:
+        path = f"{SCIM}/ServicePrincipals"
+        always = {name: job[name] for name in ("id", "schemas", "applicationId")}
+        for query in (
+            {"attributes": "userName,displayName,active,externalId,entitlements"},
+            {"attributes": "entitlements"},
+            {"excludedAttributes": "id,schemas,applicationId,userName"},
+        ):
+            got = api.ok("GET", f"{path}/{job['id']}", **query)
+            assert {name: got.get(name) for name in always} == always, query
+            listed = api.ok("GET", path, filter=f'applicationId eq "{job["applicationId"]}"', **query)
+            assert [{n: one.get(n) for n in always} for one in listed["Resources"]] == [always], query
+        few = api.ok("GET", f"{path}/{job['id']}", attributes="entitlements")
+        assert set(few) == set(always)

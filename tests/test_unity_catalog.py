@@ -43,7 +43,7 @@ def test_official_sdk_registers_and_lists(
         storage_location=delta.write("users", ROWS),
     )
     assert [t.name for t in workspace.tables.list(catalog, catalog)] == ["users"]
-    assert [s.name for s in workspace.schemas.list(catalog)] == [catalog]
+    assert {s.name for s in workspace.schemas.list(catalog)} == {catalog, "default"}
     assert catalog in [c.name for c in workspace.catalogs.list()]
     assert workspace.tables.exists(f"{catalog}.{catalog}.users").table_exists
 
@@ -127,6 +127,46 @@ def test_a_table_is_what_its_log_says(api: Api, catalog: str, delta: DeltaTables
     assert columns["tags"]["type_name"] == "ARRAY"
 
 
+def test_type_json_is_the_field_as_spark_writes_it(
+    api: Api, catalog: str, delta: DeltaTables
+) -> None:
+    def field(name: str, kind: object, nullable: bool = True, **metadata: object) -> dict:
+        return {"name": name, "type": kind, "nullable": nullable, "metadata": metadata}
+
+    inner = [field("a b", "long", False), field("c", "decimal(10,2)", comment="inner")]
+    fields = [
+        field("id", "integer", False, comment="key"),
+        field("code", "string", __CHAR_VARCHAR_TYPE_STRING="char(5)"),
+        field("list", {"type": "array", "elementType": "short", "containsNull": False}),
+        field(
+            "map",
+            {
+                "type": "map",
+                "keyType": "string",
+                "valueType": {"type": "struct", "fields": inner},
+                "valueContainsNull": False,
+            },
+        ),
+        field("at", "timestamp_ntz"),
+        field("anything", "variant"),
+    ]
+    location = delta.write("typed", ROWS)
+    (first,) = (delta.path("typed") / "_delta_log").glob("*.json")
+    actions = [json.loads(line) for line in first.read_text().splitlines()]
+    features = ["timestampNtz", "variantType"]
+    logged = [one | {"metadata": one["metadata"] | {"delta.identity.start": 1}} for one in fields]
+    for action in actions:
+        if "metaData" in action:
+            schema = {"type": "struct", "fields": logged}
+            action["metaData"]["schemaString"] = json.dumps(schema)
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7}
+            action["protocol"] |= {"readerFeatures": features, "writerFeatures": features}
+    first.write_text("\n".join(json.dumps(action) for action in actions))
+    table = register(api, f"{catalog}.{catalog}.typed", location)
+    assert [json.loads(column["type_json"]) for column in table["columns"]] == fields
+
+
 def test_owner_comment_properties_and_keys_are_the_catalogs(
     api: Api, workspace: WorkspaceClient, catalog: str, table: dict
 ) -> None:
@@ -138,7 +178,7 @@ def test_owner_comment_properties_and_keys_are_the_catalogs(
     workspace.schemas.update(f"{catalog}.{catalog}", comment="also")
     assert workspace.catalogs.get(catalog).comment == "of a test"
     assert workspace.schemas.get(f"{catalog}.{catalog}").comment == "also"
-    api.refused(400, "PATCH", f"{UNITY}/catalogs/{catalog}", {"new_name": "other"})
+    assert "renamed" in api.refused(400, "PATCH", path, {"new_name": "other"}).message
 
     key = {"primary_key_constraint": {"name": "pk", "child_columns": ["id"]}}
     body = {"full_name_arg": f"{catalog}.{catalog}.users", "constraint": key}

@@ -19,6 +19,10 @@ pub struct App {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_policy_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_max_instances: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_min_instances: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compute_size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute_status: Option<ComputeStatus>,
@@ -37,6 +41,10 @@ pub struct App {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_user_api_scopes: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward_user_access_token: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_repository: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending_deployment: Option<AppDeployment>,
@@ -49,6 +57,8 @@ pub struct App {
     pub service_principal_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_principal_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry_export_destinations: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,11 +78,21 @@ pub struct AppFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_policy_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_max_instances: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compute_min_instances: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compute_size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward_user_access_token: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_repository: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<Vec<AppResource>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry_export_destinations: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_policy_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -12,29 +13,36 @@ pub struct CatalogInfo {
     pub catalog_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Milliseconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Milliseconds since the epoch. Null if nobody knows: some clients need the field.
     pub created_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_predictive_optimization: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation_mode: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub properties: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub securable_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_root: Option<String>,
     /// Of a registered database: which instance and database it shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provisioning_info: Option<ProvisioningInfo>,
-    /// Milliseconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Milliseconds since the epoch. Null if nobody knows: some clients need the field.
     pub updated_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_by: Option<String>,
+    /// Fields that are not of this list, by their names; never written.
+    #[serde(flatten, skip_serializing)]
+    pub other: BTreeMap<String, Value>,
 }
 
 /// Whether what a catalog shows is there: ACTIVE, DEGRADED or FAILED.
@@ -56,6 +64,13 @@ pub struct UpdateObject {
     pub properties: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation_mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_predictive_optimization: Option<String>,
+    /// Fields that are not of this list, by their names; never written.
+    #[serde(flatten, skip_serializing)]
+    pub other: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -73,10 +88,12 @@ pub struct SchemaInfo {
     pub catalog_name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Milliseconds since the epoch. Null if nobody knows: some clients need the field.
     pub created_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_predictive_optimization: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,12 +103,16 @@ pub struct SchemaInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub catalog_type: Option<String>,
-    /// Milliseconds since the epoch.
+    pub storage_root: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog_type: Option<String>,
+    /// Milliseconds since the epoch. Null if nobody knows: some clients need the field.
     pub updated_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_by: Option<String>,
+    /// Fields that are not of this list, by their names; never written.
+    #[serde(flatten, skip_serializing)]
+    pub other: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -112,7 +133,7 @@ pub struct TableInfo {
     pub columns: Option<Vec<ColumnInfo>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Milliseconds since the epoch. Null if nobody knows: some clients need the field.
     pub created_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
@@ -139,11 +160,13 @@ pub struct TableInfo {
     /// The source of a synced table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view_dependencies: Option<DependencyList>,
-    /// Milliseconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Milliseconds since the epoch. Null if nobody knows: some clients need the field.
     pub updated_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_by: Option<String>,
+    /// Fields that are not of this list, by their names; never written.
+    #[serde(flatten, skip_serializing)]
+    pub other: BTreeMap<String, Value>,
 }
 
 /// Exactly one of them.
@@ -232,6 +255,9 @@ pub struct ColumnInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub type_interval_type: Option<String>,
+    /// The column as Spark writes a field of a schema in JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub type_json: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub type_name: Option<String>,
@@ -241,6 +267,9 @@ pub struct ColumnInfo {
     pub type_scale: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub type_text: Option<String>,
+    /// Fields that are not of this list, by their names; never written.
+    #[serde(flatten, skip_serializing)]
+    pub other: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

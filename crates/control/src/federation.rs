@@ -12,7 +12,6 @@ const MAX_POLICIES: usize = 20;
 const MAX_ID_CHARS: usize = 63;
 const MAX_TEXT_BYTES: usize = 1024;
 const MAX_AUDIENCES: usize = 20;
-const DEFAULT_SUBJECT_CLAIM: &str = "sub";
 const UPDATE_ATTEMPTS: usize = 5;
 
 /// What an update may name.
@@ -152,17 +151,17 @@ impl Control {
             }
             _ => {}
         }
-        if spec.audiences.len() > MAX_AUDIENCES {
+        if spec.audiences().len() > MAX_AUDIENCES {
             return Err(Error::invalid(&field("audiences"), format!("more than {MAX_AUDIENCES}")));
         }
-        for audience in &spec.audiences {
+        for audience in spec.audiences() {
             check_text(&field("audiences"), audience)?;
         }
         if let Some(subject) = &spec.subject {
             check_text(&field("subject"), subject)?;
         }
-        check_text(&field("subject_claim"), &spec.subject_claim)?;
-        if spec.description.len() > MAX_TEXT_BYTES {
+        check_text(&field("subject_claim"), spec.subject_claim())?;
+        if spec.description.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
             return Err(Error::invalid(
                 "description",
                 format!("longer than {MAX_TEXT_BYTES} bytes"),
@@ -176,10 +175,10 @@ fn spec_of(request: &Wire) -> FederationSpec {
     let oidc = request.oidc_policy.clone().unwrap_or_default();
     FederationSpec {
         issuer: oidc.issuer.unwrap_or_default(),
-        audiences: oidc.audiences.unwrap_or_default(),
+        audiences: oidc.audiences,
         subject: oidc.subject,
-        subject_claim: oidc.subject_claim.unwrap_or_else(|| DEFAULT_SUBJECT_CLAIM.to_owned()),
-        description: request.description.clone().unwrap_or_default(),
+        subject_claim: oidc.subject_claim,
+        description: request.description.clone(),
     }
 }
 
@@ -265,10 +264,10 @@ mod tests {
     fn before() -> FederationSpec {
         FederationSpec {
             issuer: String::from("https://i"),
-            audiences: vec![String::from("a")],
+            audiences: Some(vec![String::from("a")]),
             subject: Some(String::from("s")),
-            subject_claim: String::from("sub"),
-            description: String::from("d"),
+            subject_claim: None,
+            description: Some(String::from("d")),
         }
     }
 
@@ -278,13 +277,16 @@ mod tests {
         let request = Wire { oidc_policy: Some(subject), ..Default::default() };
         for mask in [None, Some("*"), Some("oidc_policy.subject")] {
             let after = changed(before(), &request, mask).unwrap();
-            assert_eq!((after.subject.as_deref(), after.audiences.len()), (Some("t"), 1));
-            assert_eq!((after.issuer.as_str(), after.description.as_str()), ("https://i", "d"));
+            assert_eq!((after.subject.as_deref(), after.audiences().len()), (Some("t"), 1));
+            assert_eq!(
+                (after.issuer.as_str(), after.description.as_deref()),
+                ("https://i", Some("d"))
+            );
         }
         let after = changed(before(), &request, Some("description")).unwrap();
-        assert_eq!((after.subject.as_deref(), after.description.as_str()), (Some("s"), ""));
+        assert_eq!((after.subject.as_deref(), after.description), (Some("s"), None));
         let after = changed(before(), &request, Some("oidc_policy")).unwrap();
-        assert_eq!((after.issuer.as_str(), after.audiences.len()), ("", 0));
+        assert_eq!((after.issuer.as_str(), after.audiences, after.subject_claim), ("", None, None));
         assert!(changed(before(), &request, Some("uid")).is_err());
     }
 

@@ -69,43 +69,37 @@ impl InstanceSpec {
         Ok(spec)
     }
 
-    /// What an update makes of this spec. A field that the mask names and the body lacks has its zero
-    /// value; with `*` or no mask, only what the body holds changes.
+    /// What an update makes of this spec. A field that the mask names and the body lacks is unset; with `*`
+    /// or no mask, only what the body holds changes.
     pub(crate) fn updated(&self, request: &DatabaseInstance, mask: Option<&str>) -> Result<Self> {
         let named = parse_mask(mask)?;
         let mut spec = self.clone();
-        let takes = |field: &str, present: bool| match &named {
-            Some(fields) => fields.iter().any(|name| name == field),
-            None => present,
-        };
-        if takes("capacity", request.capacity.is_some()) {
-            spec.capacity = request.capacity.clone().filter(|text| !text.is_empty());
+        macro_rules! take {
+            ($($field:ident),*) => {$(
+                let taken = match &named {
+                    Some(fields) => fields.iter().any(|name| name == stringify!($field)),
+                    None => request.$field.is_some(),
+                };
+                if taken {
+                    spec.$field = request.$field.clone();
+                }
+            )*};
         }
-        if takes("custom_tags", request.custom_tags.is_some()) {
-            spec.custom_tags = Some(request.custom_tags.clone().unwrap_or_default());
-        }
-        if takes("enable_pg_native_login", request.enable_pg_native_login.is_some()) {
-            spec.enable_pg_native_login = Some(request.enable_pg_native_login.unwrap_or_default());
-        }
-        if takes("enable_readable_secondaries", request.enable_readable_secondaries.is_some()) {
-            spec.enable_readable_secondaries =
-                Some(request.enable_readable_secondaries.unwrap_or_default());
-        }
-        if takes("node_count", request.node_count.is_some()) {
-            spec.node_count = request.node_count.filter(|count| *count != 0);
-        }
-        if takes("retention_window_in_days", request.retention_window_in_days.is_some()) {
-            spec.retention_window_in_days =
-                request.retention_window_in_days.filter(|days| *days != 0);
-        }
-        if takes("stopped", request.stopped.is_some()) {
-            spec.stopped = Some(request.stopped.unwrap_or_default());
-        }
-        if takes("usage_policy_id", request.usage_policy_id.is_some()) {
-            spec.usage_policy_id = request.usage_policy_id.clone().filter(|text| !text.is_empty());
-        }
+        take!(capacity, custom_tags, enable_pg_native_login, enable_readable_secondaries);
+        take!(node_count, retention_window_in_days, stopped, usage_policy_id);
+        spec.drop_empty();
         spec.check()?;
         Ok(spec)
+    }
+
+    /// Clients that cannot leave a field out send an empty text or 0 to unset it.
+    fn drop_empty(&mut self) {
+        for text in [&mut self.capacity, &mut self.usage_policy_id] {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
+        for number in [&mut self.node_count, &mut self.retention_window_in_days] {
+            *number = number.take().filter(|number| *number != 0);
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -227,15 +221,82 @@ mod tests {
         InstanceSpec::from_request(&request(json)).unwrap()
     }
 
+    /// A value for each field that an update may name.
+    fn everything() -> serde_json::Map<String, serde_json::Value> {
+        let values = serde_json::json!({
+            "capacity": "CU_2", "custom_tags": [{"key": "a", "value": "b"}],
+            "enable_pg_native_login": true, "enable_readable_secondaries": false, "node_count": 1,
+            "retention_window_in_days": 9, "stopped": true, "usage_policy_id": "p",
+        });
+        serde_json::from_value(values).unwrap()
+    }
+
+    /// The fields of which `bits` has a one.
+    fn chosen(bits: usize) -> Vec<&'static str> {
+        let fields = MUTABLE.iter().enumerate();
+        fields.filter(|(at, _)| bits & (1 << at) != 0).map(|(_, name)| *name).collect()
+    }
+
     #[test]
-    fn a_named_field_that_the_body_lacks_has_its_zero_value() {
-        let before = spec(serde_json::json!({"capacity": "CU_2", "stopped": true}));
-        let after = before.updated(&request(serde_json::json!({})), Some("stopped")).unwrap();
-        assert_eq!(after.stopped, Some(false));
-        assert_eq!(after.capacity.as_deref(), Some("CU_2"));
-        let after = before.updated(&request(serde_json::json!({})), Some("capacity")).unwrap();
-        assert_eq!(after.capacity, None);
-        assert_eq!(after.capacity(), "CU_1");
+    fn whatever_the_mask_only_what_somebody_has_set_is_there() {
+        let all = everything();
+        let body_of = |names: &[&str]| -> serde_json::Map<_, _> {
+            names.iter().map(|name| ((*name).to_owned(), all[*name].clone())).collect()
+        };
+        let every = 1 << MUTABLE.len();
+        for before_names in [chosen(0), chosen(every - 1)] {
+            let before = spec(body_of(&before_names).into());
+            for (bits, named) in (0..every).flat_map(|bits| (0..every).map(move |n| (bits, n))) {
+                let (body_names, mask) = (chosen(bits), chosen(named));
+                let body = request(body_of(&body_names).into());
+                let after = before.updated(&body, Some(&mask.join(","))).unwrap();
+                let after = serde_json::to_value(&after).unwrap();
+                for name in MUTABLE {
+                    let kept = before_names.contains(name) && !mask.contains(name);
+                    // An empty mask is none: it takes what the body holds.
+                    let taken = mask.is_empty() || mask.contains(name);
+                    let set = kept || (taken && body_names.contains(name));
+                    assert_eq!(
+                        after.get(name),
+                        set.then(|| &all[*name]),
+                        "{mask:?} {body_names:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_named_field_that_the_body_lacks_is_unset_and_has_its_default() {
+        let before = spec(everything().into());
+        let nothing = request(serde_json::json!({}));
+        let after = before.updated(&nothing, Some(&MUTABLE.join(","))).unwrap();
+        assert_eq!(after, InstanceSpec::default());
+        assert_eq!((after.capacity(), after.retention_days()), ("CU_1", 7));
+        assert!(!after.stopped() && !after.native_login());
+    }
+
+    #[test]
+    fn what_was_set_to_its_default_stays_set() {
+        let body = serde_json::json!({"stopped": false, "custom_tags": [], "node_count": 1});
+        let after = spec(everything().into()).updated(&request(body.clone()), None).unwrap();
+        let after = serde_json::to_value(&after).unwrap();
+        for (name, value) in body.as_object().unwrap() {
+            assert_eq!(after.get(name), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_text_or_zero_unsets() {
+        let body = serde_json::json!({
+            "capacity": "", "usage_policy_id": "", "node_count": 0, "retention_window_in_days": 0,
+        });
+        let after = spec(everything().into()).updated(&request(body), None).unwrap();
+        let left = serde_json::to_value(&after).unwrap();
+        let left: Vec<_> = left.as_object().unwrap().keys().cloned().collect();
+        let kept =
+            ["custom_tags", "enable_pg_native_login", "enable_readable_secondaries", "stopped"];
+        assert_eq!(left, kept);
     }
 
     #[test]
@@ -303,12 +364,5 @@ mod tests {
             assert!(error.message().starts_with(field), "{error}");
             assert_eq!(error.kind(), kind, "{error}");
         }
-    }
-
-    #[test]
-    fn tags_can_be_wiped() {
-        let before = spec(serde_json::json!({"custom_tags": [{"key": "a", "value": "b"}]}));
-        let after = before.updated(&request(serde_json::json!({})), Some("custom_tags")).unwrap();
-        assert_eq!(after.custom_tags, Some(vec![]));
     }
 }

@@ -204,7 +204,7 @@ impl Control {
             creator: Some(instance.creator.clone()),
             creation_time: Some(instance.created_at.to_string()),
             effective_capacity: Some(spec.capacity().to_owned()),
-            effective_custom_tags: spec.custom_tags.clone(),
+            effective_custom_tags: Some(spec.custom_tags.clone().unwrap_or_default()),
             effective_enable_pg_native_login: Some(spec.native_login()),
             effective_enable_readable_secondaries: Some(false),
             effective_node_count: Some(1),

@@ -145,8 +145,9 @@ fn noun(kind: PrincipalKind) -> &'static str {
     }
 }
 
-/// Names that follow from others.
+/// Names that follow from others; what says nothing goes.
 fn complete(kind: PrincipalKind, draft: &mut PrincipalDraft) {
+    draft.entitlements.retain(|entitlement| !entitlement.is_empty());
     match kind {
         PrincipalKind::User => {}
         PrincipalKind::ServicePrincipal => {

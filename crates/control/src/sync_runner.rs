@@ -26,6 +26,8 @@ pub struct Inspection {
 pub struct ColumnInspection {
     pub name: String,
     pub delta_type: String,
+    /// The column as Spark writes a field of a schema in JSON.
+    pub spark_json: String,
     pub nullable: bool,
     pub comment: Option<String>,
 }

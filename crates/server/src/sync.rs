@@ -36,9 +36,11 @@ pub(crate) struct Syncs {
 impl SyncRunner for Syncs {
     async fn inspect(&self, source: &DeltaLocation) -> Result<Inspection, RunError> {
         let found = lakeport_sync::inspect(&to_source(source)).await.map_err(run_error)?;
-        let columns = found.columns.into_iter().map(|column| ColumnInspection {
+        let columns = found.columns.into_iter().zip(found.spark_fields);
+        let columns = columns.map(|(column, spark_json)| ColumnInspection {
             name: column.name,
             delta_type: column.delta_type,
+            spark_json,
             nullable: column.nullable,
             comment: column.comment,
         });

@@ -115,7 +115,7 @@ impl Store {
         patch: &ObjectPatch,
     ) -> Result<bool> {
         let sql = format!("update database_catalogs set {} where name = $5", ObjectPatch::SET);
-        let ObjectPatch { owner, comment, properties } = patch;
+        let ObjectPatch { owner, comment, properties, .. } = patch;
         let changed = self
             .connection()
             .await?

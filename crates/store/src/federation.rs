@@ -11,14 +11,27 @@ use crate::{Principal, Result, Store};
 const POLICY: &str = "f.uid, f.policy_id, f.principal_id, f.issuer, f.audiences, f.subject, \
                       f.subject_claim, f.description, f.created_at, f.updated_at, f.origin";
 
-/// What can be chosen.
+/// What can be chosen; none: nobody has set it.
 #[derive(Debug, Clone)]
 pub struct FederationSpec {
     pub issuer: String,
-    pub audiences: Vec<String>,
+    pub audiences: Option<Vec<String>>,
     pub subject: Option<String>,
-    pub subject_claim: String,
-    pub description: String,
+    pub subject_claim: Option<String>,
+    pub description: Option<String>,
+}
+
+impl FederationSpec {
+    /// The claim that names the subject.
+    #[must_use]
+    pub fn subject_claim(&self) -> &str {
+        self.subject_claim.as_deref().unwrap_or("sub")
+    }
+
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        self.audiences.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -103,8 +116,10 @@ impl Store {
             "with f as (
                  update federation_policies p set issuer = $3, audiences = $4, subject = $5,
                      subject_claim = $6, description = $7, updated_at = clock_timestamp(),
-                     origin = case when (p.issuer, p.audiences, p.subject, p.subject_claim)
-                                        is distinct from ($3, $4, $5, $6)
+                     origin = case when (p.issuer, coalesce(p.audiences, '{{}}'), p.subject,
+                                         coalesce(p.subject_claim, 'sub'))
+                                        is distinct from ($3, coalesce($4::text[], '{{}}'), $5,
+                                                          coalesce($6::text, 'sub'))
                                    then gen_random_uuid() else p.origin end
                  where p.uid = $1 and p.updated_at = $2 returning p.*),
              ended as (

@@ -1,5 +1,7 @@
 //! OAuth grants: codes, refresh tokens that are used once, and what was revoked.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -116,23 +118,27 @@ impl Store {
         Ok(())
     }
 
-    /// Replaces a refresh token by its successor; a second use revokes the grant.
+    /// Replaces a refresh token by its successor. A second use gives another successor to the grant's own
+    /// client within `grace` of the first, and revokes the grant later.
     pub async fn rotate_refresh_token(
         &self,
         client_id: &str,
         digest: &[u8],
         successor: &[u8],
         expires_at: Timestamp,
+        grace: Duration,
     ) -> Result<Once<Grant>> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let row = transaction
             .query_opt(
-                "update refresh_tokens t set used_at = now() from oauth_grants g
-                 where t.digest = $1 and t.used_at is null and t.expires_at > now()
+                "update refresh_tokens t set used_at = coalesce(t.used_at, now())
+                 from oauth_grants g
+                 where t.digest = $1 and t.expires_at > now()
+                   and (t.used_at is null or t.used_at > now() - $3 * interval '1 second')
                    and g.id = t.grant_id and g.revoked_at is null and g.client_id = $2
                  returning g.id, g.principal_id, g.client_id, g.scope, g.resource",
-                &[&digest, &client_id],
+                &[&digest, &client_id, &grace.as_secs_f64()],
             )
             .await?;
         let outcome = match row {

@@ -50,7 +50,7 @@ pub use principals::{
 pub use settings::SigningKeyRow;
 pub use synced_tables::{AppliedVersion, DueSyncedTable, NewSyncedTable, SyncedTable};
 pub use tokens::TokenInfo;
-pub use unity::{ObjectPatch, UnityCatalog, UnitySchema};
+pub use unity::{NewObject, ObjectPatch, UnityCatalog, UnitySchema};
 pub use unity_grants::{EVERYBODY, GrantPlace, UnityGrant};
 pub use unity_tables::{SyncedIn, UnityTable};
 pub use updates::{NewUpdate, PipelineUpdate, TableUpdate};

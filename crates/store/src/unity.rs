@@ -19,6 +19,8 @@ pub struct UnityCatalog {
     pub created_by: Option<String>,
     pub updated_at: Option<Timestamp>,
     pub updated_by: Option<String>,
+    /// Fields of the API that clients have set and nothing here acts on, by their names.
+    pub settings: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -33,12 +35,17 @@ pub struct UnitySchema {
     pub created_by: Option<String>,
     pub updated_at: Option<Timestamp>,
     pub updated_by: Option<String>,
+    /// Fields of the API that clients have set and nothing here acts on, by their names.
+    pub settings: Value,
 }
 
 const CATALOG: &str = "name, owner, comment, properties, created_at, \
-                       created_by, updated_at, updated_by";
+                       created_by, updated_at, updated_by, settings";
 const SCHEMA: &str = "id, catalog_name, name, owner, comment, properties, created_at, \
-                       created_by, updated_at, updated_by";
+                       created_by, updated_at, updated_by, settings";
+
+/// The schema that each catalog is made with, as the service makes it.
+const DEFAULT_SCHEMA: &str = "default";
 
 impl From<&Row> for UnityCatalog {
     fn from(row: &Row) -> Self {
@@ -51,6 +58,7 @@ impl From<&Row> for UnityCatalog {
             created_by: row.get(5),
             updated_at: row.get(6),
             updated_by: row.get(7),
+            settings: row.get(8),
         }
     }
 }
@@ -68,6 +76,7 @@ impl From<&Row> for UnitySchema {
             created_by: row.get(7),
             updated_at: row.get(8),
             updated_by: row.get(9),
+            settings: row.get(10),
         }
     }
 }
@@ -78,6 +87,19 @@ pub struct ObjectPatch {
     pub owner: Option<String>,
     pub comment: Option<String>,
     pub properties: Option<Value>,
+    /// Of catalogs and schemas only, as is the name.
+    pub settings: Option<Value>,
+    pub new_name: Option<String>,
+}
+
+/// A catalog or a schema that is about to be made.
+#[derive(Debug, Clone)]
+pub struct NewObject<'a> {
+    pub name: &'a str,
+    pub owner: &'a str,
+    pub comment: Option<&'a str>,
+    pub properties: &'a Value,
+    pub settings: &'a Value,
 }
 
 impl ObjectPatch {
@@ -87,24 +109,25 @@ impl ObjectPatch {
 }
 
 impl Store {
-    pub async fn add_unity_catalog(
-        &self,
-        name: &str,
-        owner: &str,
-        comment: Option<&str>,
-        properties: &Value,
-    ) -> Result<UnityCatalog> {
-        let row = self
-            .connection()
-            .await?
-            .query_one(
-                &format!(
-                    "insert into unity_catalogs (name, owner, created_by, comment, properties)
-                     values ($1, $2, $2, $3, $4) returning {CATALOG}"
-                ),
-                &[&name, &owner, &comment, &properties],
+    /// With its schema `default`, which has the same owner.
+    pub async fn add_unity_catalog(&self, new: &NewObject<'_>) -> Result<UnityCatalog> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let sql = format!(
+            "insert into unity_catalogs (name, owner, created_by, comment, properties, settings)
+             values ($1, $2, $2, $3, $4, $5) returning {CATALOG}"
+        );
+        let values: &[&(dyn ToSql + Sync)] =
+            &[&new.name, &new.owner, &new.comment, new.properties, new.settings];
+        let row = transaction.query_one(&sql, values).await?;
+        transaction
+            .execute(
+                "insert into unity_schemas (id, catalog_name, name, owner, created_by)
+                 values ($1, $2, $3, $4, $4)",
+                &[&Uuid::new_v4(), &new.name, &DEFAULT_SCHEMA, &new.owner],
             )
             .await?;
+        transaction.commit().await?;
         Ok(UnityCatalog::from(&row))
     }
 
@@ -146,20 +169,27 @@ impl Store {
         Ok(rows.iter().map(UnityCatalog::from).collect())
     }
 
+    /// A new name is also that of what lies in it. Refused by the key of `unity_catalogs` if it is taken.
     pub async fn update_unity_catalog(
         &self,
         name: &str,
         by: &str,
         patch: &ObjectPatch,
     ) -> Result<Option<UnityCatalog>> {
-        let set = ObjectPatch::SET;
-        let sql = format!("update unity_catalogs set {set} where name = $5 returning {CATALOG}");
-        let ObjectPatch { owner, comment, properties } = patch;
-        let values = &[owner as &(dyn ToSql + Sync), comment, properties, &by, &name];
-        let row = self.connection().await?.query_opt(&sql, values).await?;
+        let sql = format!(
+            "update unity_catalogs set {}, settings = settings || coalesce($6::jsonb, '{{}}'),
+                 name = coalesce($7, name)
+             where name = $5 returning {CATALOG}",
+            ObjectPatch::SET
+        );
+        let ObjectPatch { owner, comment, properties, settings, new_name } = patch;
+        let values: &[&(dyn ToSql + Sync)] =
+            &[owner, comment, properties, &by, &name, settings, new_name];
+        let row = self.update_named(&sql, values).await?;
         Ok(row.as_ref().map(UnityCatalog::from))
     }
 
+    /// As [`Self::update_unity_catalog`].
     pub async fn update_unity_schema(
         &self,
         catalog: &str,
@@ -168,22 +198,45 @@ impl Store {
         patch: &ObjectPatch,
     ) -> Result<Option<UnitySchema>> {
         let sql = format!(
-            "update unity_schemas set {} where catalog_name = $5 and name = $6 returning {SCHEMA}",
+            "update unity_schemas set {}, settings = settings || coalesce($7::jsonb, '{{}}'),
+                 name = coalesce($8, name)
+             where catalog_name = $5 and name = $6 returning {SCHEMA}",
             ObjectPatch::SET
         );
-        let ObjectPatch { owner, comment, properties } = patch;
-        let values = &[owner as &(dyn ToSql + Sync), comment, properties, &by, &catalog, &name];
-        let row = self.connection().await?.query_opt(&sql, values).await?;
+        let ObjectPatch { owner, comment, properties, settings, new_name } = patch;
+        let values: &[&(dyn ToSql + Sync)] =
+            &[owner, comment, properties, &by, &catalog, &name, settings, new_name];
+        let row = self.update_named(&sql, values).await?;
         Ok(row.as_ref().map(UnitySchema::from))
     }
 
-    /// Refused by the key of `unity_schemas` while schemas are left.
+    /// An update that may change a name, which what lies below follows. Grants hang on a table in three
+    /// ways, so that their keys fit again only when all of them have followed.
+    async fn update_named(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("set constraints all deferred").await?;
+        let row = transaction.query_opt(sql, values).await?;
+        transaction.commit().await?;
+        Ok(row)
+    }
+
+    /// Refused by the key of `unity_schemas` while schemas are left; an empty `default` goes with its catalog.
     pub async fn delete_unity_catalog(&self, name: &str) -> Result<bool> {
-        let deleted = self
-            .connection()
-            .await?
-            .execute("delete from unity_catalogs where name = $1", &[&name])
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        transaction
+            .execute(
+                "delete from unity_schemas s where catalog_name = $1 and name = $2
+                     and not exists (select from unity_tables t
+                                     where t.catalog_name = s.catalog_name
+                                         and t.schema_name = s.name)",
+                &[&name, &DEFAULT_SCHEMA],
+            )
             .await?;
+        let deleted =
+            transaction.execute("delete from unity_catalogs where name = $1", &[&name]).await?;
+        transaction.commit().await?;
         Ok(deleted == 1)
     }
 
@@ -202,23 +255,23 @@ impl Store {
     pub async fn add_unity_schema(
         &self,
         catalog: &str,
-        name: &str,
-        owner: &str,
-        comment: Option<&str>,
-        properties: &Value,
+        new: &NewObject<'_>,
     ) -> Result<UnitySchema> {
-        let row = self
-            .connection()
-            .await?
-            .query_one(
-                &format!(
-                    "insert into unity_schemas
-                         (id, catalog_name, name, owner, created_by, comment, properties)
-                     values ($1, $2, $3, $4, $4, $5, $6) returning {SCHEMA}"
-                ),
-                &[&Uuid::new_v4(), &catalog, &name, &owner, &comment, &properties],
-            )
-            .await?;
+        let sql = format!(
+            "insert into unity_schemas
+                 (id, catalog_name, name, owner, created_by, comment, properties, settings)
+             values ($1, $2, $3, $4, $4, $5, $6, $7) returning {SCHEMA}"
+        );
+        let values: &[&(dyn ToSql + Sync)] = &[
+            &Uuid::new_v4(),
+            &catalog,
+            &new.name,
+            &new.owner,
+            &new.comment,
+            new.properties,
+            new.settings,
+        ];
+        let row = self.connection().await?.query_one(&sql, values).await?;
         Ok(UnitySchema::from(&row))
     }
 

@@ -184,7 +184,7 @@ impl Store {
     ) -> Result<Option<UnityTable>> {
         let sql =
             format!("update unity_tables set {} where id = $5 returning {TABLE}", ObjectPatch::SET);
-        let ObjectPatch { owner, comment, properties } = patch;
+        let ObjectPatch { owner, comment, properties, .. } = patch;
         let values = &[owner as &(dyn ToSql + Sync), comment, properties, &by, &id];
         let row = self.connection().await?.query_opt(&sql, values).await?;
         Ok(row.as_ref().map(UnityTable::from))
@@ -199,6 +199,14 @@ impl Store {
     pub async fn delete_unity_table(&self, id: Uuid) -> Result<bool> {
         let sql = "delete from unity_tables where id = $1";
         Ok(self.connection().await?.execute(sql, &[&id]).await? == 1)
+    }
+
+    /// Each synced table's own name, and its source's.
+    pub async fn names_of_synced_tables(&self) -> Result<Vec<(String, String)>> {
+        let sql = "select name, coalesce(request->'spec'->>'source_table_full_name', '')
+                   from synced_tables where deleted_at is null order by name";
+        let rows = self.connection().await?.query(sql, &[]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     pub async fn synced_tables_in(

@@ -40,7 +40,7 @@ pub async fn inspect(source: &Source) -> Result<Inspection, Error> {
     blocking(source, move || {
         let table = SourceTable::open(&wanted)?;
         let rows = table.files()?.iter().map(|file| file.rows()).sum();
-        Ok(table.inspection(rows))
+        table.inspection(rows)
     })
     .await
 }

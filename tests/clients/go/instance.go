@@ -36,7 +36,9 @@ func lifeOfAnInstance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(use(ctx, w, made), change(ctx, w, name), remove(ctx, w, name))
+	return errors.Join(
+		use(ctx, w, made), change(ctx, w, name), updateAsTerraform(ctx, w, name), remove(ctx, w, name),
+	)
 }
 
 func use(ctx context.Context, w *databricks.WorkspaceClient, made *database.DatabaseInstance) error {

@@ -17,10 +17,11 @@ import (
 )
 
 var jobs = map[string]func(context.Context) error{
-	"instance": lifeOfAnInstance,
-	"login":    logIn,
-	"serve":    serveATable,
-	"who":      who,
+	"instance":   lifeOfAnInstance,
+	"login":      logIn,
+	"principals": principalsAsTerraform,
+	"serve":      serveATable,
+	"who":        who,
 }
 
 func main() {

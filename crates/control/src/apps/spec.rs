@@ -9,11 +9,17 @@ const PERMISSION: &str = "CAN_CONNECT_AND_CREATE";
 const MAX_RESOURCES: usize = 20;
 const MAX_KEY_CHARACTERS: usize = 30;
 const MAX_TEXT_BYTES: usize = 1024;
+/// Fields that an update may name. Bundles always name all of them.
 const FIELDS: &[&str] = &[
     "budget_policy_id",
+    "compute_max_instances",
+    "compute_min_instances",
     "compute_size",
     "description",
+    "forward_user_access_token",
+    "git_repository",
     "resources",
+    "telemetry_export_destinations",
     "usage_policy_id",
     "user_api_scopes",
 ];
@@ -31,9 +37,14 @@ pub(super) fn to_json(spec: &AppFields) -> Result<serde_json::Value> {
 pub(super) fn from_request(request: &App) -> Result<AppFields> {
     let spec = AppFields {
         budget_policy_id: request.budget_policy_id.clone(),
+        compute_max_instances: request.compute_max_instances,
+        compute_min_instances: request.compute_min_instances,
         compute_size: request.compute_size.clone(),
         description: request.description.clone(),
+        forward_user_access_token: request.forward_user_access_token,
+        git_repository: request.git_repository.clone(),
         resources: request.resources.clone(),
+        telemetry_export_destinations: request.telemetry_export_destinations.clone(),
         usage_policy_id: request.usage_policy_id.clone(),
         user_api_scopes: request.user_api_scopes.clone(),
     };
@@ -57,7 +68,15 @@ pub(super) fn updated(before: &AppFields, request: &App, mask: Option<&str>) -> 
             }
         )*};
     }
-    take!(budget_policy_id, compute_size, description, resources, usage_policy_id, user_api_scopes);
+    take!(
+        budget_policy_id,
+        compute_max_instances,
+        compute_min_instances,
+        compute_size,
+        description
+    );
+    take!(forward_user_access_token, git_repository, resources, telemetry_export_destinations);
+    take!(usage_policy_id, user_api_scopes);
     Ok(after)
 }
 
@@ -99,6 +118,7 @@ fn check(spec: &AppFields) -> Result<()> {
             format!("\"{size}\" is not one of {}", COMPUTE_SIZES.join(", ")),
         ));
     }
+    check_lacking(spec)?;
     let resources = spec.resources.as_deref().unwrap_or_default();
     if resources.len() > MAX_RESOURCES {
         return Err(Error::invalid("resources", "an app has at most 20"));
@@ -111,6 +131,38 @@ fn check(spec: &AppFields) -> Result<()> {
                 format!("\"{}\" is the name of another resource too", resource.name),
             ));
         }
+    }
+    Ok(())
+}
+
+/// What an app can have elsewhere: a value that asks for no more than there is here is kept.
+fn check_lacking(spec: &AppFields) -> Result<()> {
+    let counts = [
+        ("compute_min_instances", spec.compute_min_instances),
+        ("compute_max_instances", spec.compute_max_instances),
+    ];
+    for (field, count) in counts {
+        if let Some(count) = count.filter(|count| !(0..=1).contains(count)) {
+            return Err(Error::unsupported(format!(
+                "{field}: {count} is not supported; one process runs an app, so use 1 or leave it out"
+            )));
+        }
+    }
+    if spec.forward_user_access_token == Some(true) {
+        return Err(Error::unsupported(
+            "forward_user_access_token: this server is not between users and apps, so it has no tokens to \
+             forward; use false or leave it out",
+        ));
+    }
+    if spec.git_repository.is_some() {
+        return Err(Error::unsupported(
+            "git_repository: apps are deployed from a folder; use source_code_path of a deployment",
+        ));
+    }
+    if spec.telemetry_export_destinations.as_ref().is_some_and(|list| !list.is_empty()) {
+        return Err(Error::unsupported(
+            "telemetry_export_destinations: telemetry of apps is not collected; leave it out",
+        ));
     }
     Ok(())
 }
@@ -200,5 +252,58 @@ mod tests {
         let cleared = updated(&before, &only_text, Some("resources")).unwrap();
         assert_eq!((cleared.description.as_deref(), cleared.resources), (Some("a"), None));
         assert!(updated(&before, &only_text, Some("name")).is_err());
+    }
+
+    #[test]
+    fn whatever_the_mask_only_what_somebody_has_set_is_there() {
+        let all = json!({
+            "budget_policy_id": "p", "compute_max_instances": 1, "compute_min_instances": 1,
+            "compute_size": "LARGE", "description": "d", "forward_user_access_token": false,
+            "resources": [database("x")], "telemetry_export_destinations": [],
+            "usage_policy_id": "p", "user_api_scopes": ["sql"],
+        });
+        let body_of = |names: &[&str]| -> App {
+            let given = names.iter().filter(|name| **name != "git_repository");
+            let fields: serde_json::Map<_, _> =
+                given.map(|name| ((*name).to_owned(), all[*name].clone())).collect();
+            app(fields.into())
+        };
+        let every = 1usize << FIELDS.len();
+        let chosen = |bits: usize| -> Vec<&str> {
+            FIELDS
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| bits & (1 << at) != 0)
+                .map(|(_, f)| *f)
+                .collect()
+        };
+        for before_names in [chosen(0), chosen(every - 1)] {
+            let before = from_request(&body_of(&before_names)).unwrap();
+            // Each field with each of the others in the mask and in the body, without all combinations.
+            for (named, bits) in (1..every).map(|n| (n, (n * 0x9e37) % every)) {
+                let (mask, body_names) = (chosen(named), chosen(bits));
+                let after = updated(&before, &body_of(&body_names), Some(&mask.join(","))).unwrap();
+                let after = to_json(&after).unwrap();
+                for name in FIELDS.iter().filter(|name| **name != "git_repository") {
+                    let from = if mask.contains(name) { &body_names } else { &before_names };
+                    let expected = from.contains(name).then(|| &all[*name]);
+                    assert_eq!(after.get(name), expected, "{mask:?} {body_names:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_asks_for_more_than_there_is_here_is_refused_by_name() {
+        for (field, value) in [
+            ("compute_max_instances", json!(2)),
+            ("compute_min_instances", json!(-1)),
+            ("forward_user_access_token", json!(true)),
+            ("git_repository", json!({"url": "https://x", "provider": "gitHub"})),
+            ("telemetry_export_destinations", json!([{"unity_catalog": {}}])),
+        ] {
+            let error = from_request(&app(json!({field: value}))).unwrap_err();
+            assert!(error.message().starts_with(&format!("{field}: ")), "{error}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 use lakeport_api::InstanceState;
 use lakeport_api::unity::{CatalogInfo, UpdateObject};
 use lakeport_catalog::check_part;
-use lakeport_store::{DatabaseCatalogRow, GrantPlace, Principal};
+use lakeport_store::{DatabaseCatalogRow, GrantPlace, NewObject, ObjectPatch, Principal};
 
-use super::Behind;
 use super::info::{catalog_info, database_catalog_info, json};
-use super::rights::{lacking, require_manager};
+use super::rights::{Who, lacking, require_manager};
+use super::{Behind, refuse_settings, settings};
 use crate::instances::wire_name;
 use crate::page::PageRequest;
 use crate::{Control, Error, Page, Result};
@@ -24,14 +24,18 @@ impl Control {
         check_part("catalog", &request.name).map_err(|error| Error::invalid("name", error))?;
         let taken =
             || Error::already_exists(format!("catalog \"{}\" already exists", request.name));
-        let elsewhere = self.catalog.mounts().contains(&request.name.as_str())
-            || self.store.database_catalog(&request.name).await?.is_some();
-        if elsewhere {
+        let settings = settings::of_new_catalog(request)?;
+        if !self.is_free_catalog(&request.name).await? {
             return Err(taken());
         }
-        let properties = json(request.properties.as_ref())?;
-        let (name, comment) = (&request.name, request.comment.as_deref());
-        match self.store.add_unity_catalog(name, &caller.user_name, comment, &properties).await {
+        let new = NewObject {
+            name: &request.name,
+            owner: &caller.user_name,
+            comment: request.comment.as_deref(),
+            properties: &json(request.properties.as_ref())?,
+            settings: &settings,
+        };
+        match self.store.add_unity_catalog(&new).await {
             Ok(catalog) => Ok(catalog_info(catalog)),
             Err(error) if error.is_constraint("unity_catalogs_pkey") => Err(taken()),
             Err(error) => Err(error.into()),
@@ -100,16 +104,39 @@ impl Control {
         match self.catalog_behind(&who, name).await? {
             Behind::Embedded(_) => {
                 require_manager(&self.held(&who, &catalog_place(name)).await?, name)?;
-                let row = self.store.update_unity_catalog(name, &who.name, &patch).await?;
-                row.map(catalog_info).ok_or_else(|| Error::not_found("catalog", name))
+                self.change_unity_catalog(&who, name, patch).await
             }
             Behind::Database(row) => {
                 if !who.owns(&row.owner) {
                     return Err(lacking("ownership", name));
                 }
+                refuse_settings(&patch, "a catalog that shows a database")?;
                 self.store.update_database_catalog(name, &who.name, &patch).await?;
                 self.get_unity_catalog(caller, name).await
             }
+        }
+    }
+
+    async fn change_unity_catalog(
+        &self,
+        who: &Who,
+        name: &str,
+        mut patch: ObjectPatch,
+    ) -> Result<CatalogInfo> {
+        patch.new_name = patch.new_name.filter(|new| new != name);
+        let new_name = patch.new_name.as_deref().unwrap_or(name);
+        let taken = || Error::already_exists(format!("catalog \"{new_name}\" already exists"));
+        if patch.new_name.is_some() {
+            check_part("catalog", new_name).map_err(|error| Error::invalid("new_name", error))?;
+            if !self.is_free_catalog(new_name).await? {
+                return Err(taken());
+            }
+            self.refuse_rename_under_synced_tables(name, None).await?;
+        }
+        match self.store.update_unity_catalog(name, &who.name, &patch).await {
+            Ok(row) => row.map(catalog_info).ok_or_else(|| Error::not_found("catalog", name)),
+            Err(error) if error.is_constraint("unity_catalogs_pkey") => Err(taken()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -8,8 +8,10 @@ use lakeport_catalog::join_name;
 use lakeport_store::{DatabaseCatalogRow, UnityCatalog, UnitySchema, UnityTable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::settings;
+use super::spark_type::healed;
 use crate::{ColumnInspection, Error, Page, Result};
 
 pub(super) const MANAGED: &str = "MANAGED_CATALOG";
@@ -57,11 +59,14 @@ pub(super) fn catalog_info(row: UnityCatalog) -> CatalogInfo {
         comment: row.comment,
         created_at: millis(Some(row.created_at)),
         created_by: row.created_by,
+        enable_predictive_optimization: settings::text(&row.settings, settings::OPTIMIZATION),
         full_name: Some(row.name.clone()),
+        isolation_mode: Some(String::from(settings::OPEN)),
         name: row.name,
         owner: Some(row.owner),
         properties: properties(row.properties),
         securable_type: Some(String::from("CATALOG")),
+        storage_root: settings::text(&row.settings, settings::STORAGE_ROOT),
         updated_at: millis(changed_at),
         updated_by: changed_by,
         ..CatalogInfo::default()
@@ -81,6 +86,7 @@ pub(super) fn database_catalog_info(row: DatabaseCatalogRow, state: Option<&str>
         created_at: millis(Some(row.created_at)),
         created_by: Some(row.creator),
         full_name: Some(row.name.clone()),
+        isolation_mode: Some(String::from(settings::OPEN)),
         name: row.name,
         owner: Some(row.owner),
         properties: properties(row.properties),
@@ -89,6 +95,7 @@ pub(super) fn database_catalog_info(row: DatabaseCatalogRow, state: Option<&str>
         provisioning_info: state.map(|state| ProvisioningInfo { state: state.to_owned() }),
         updated_at: millis(changed_at),
         updated_by: changed_by,
+        ..CatalogInfo::default()
     }
 }
 
@@ -99,15 +106,18 @@ pub(super) fn schema_info(row: UnitySchema) -> SchemaInfo {
         comment: row.comment,
         created_at: millis(Some(row.created_at)),
         created_by: row.created_by,
+        enable_predictive_optimization: settings::text(&row.settings, settings::OPTIMIZATION),
         full_name: Some(join_name(&[&row.catalog_name, &row.name])),
         name: row.name,
         catalog_name: row.catalog_name,
         owner: Some(row.owner),
         properties: properties(row.properties),
         schema_id: Some(row.id.to_string()),
+        storage_root: settings::text(&row.settings, settings::STORAGE_ROOT),
         catalog_type: Some(String::from(MANAGED)),
         updated_at: millis(changed_at),
         updated_by: changed_by,
+        ..SchemaInfo::default()
     }
 }
 
@@ -116,6 +126,7 @@ pub(super) fn table_info(row: UnityTable) -> Result<TableInfo> {
     let (changed_at, changed_by) =
         last_change(row.created_at, row.created_by.as_ref(), row.updated_at, row.updated_by);
     let columns: Vec<ColumnInfo> = stored(row.columns)?;
+    let columns = columns.into_iter().map(healed).collect();
     let constraints: Vec<_> = stored(row.constraints)?;
     let kind = |delta: &str, database: &str| {
         Some(String::from(if of_database { database } else { delta }))
@@ -158,16 +169,11 @@ pub(super) fn delta_column((position, column): (usize, &ColumnInspection)) -> Co
         position: i64::try_from(position).ok(),
         type_name: Some(type_name(base)),
         type_text: Some(column.delta_type.clone()),
-        type_json: Some(field_json(&column.name, &column.delta_type, column.nullable, json!({}))),
+        type_json: Some(column.spark_json.clone()),
         type_precision: precision,
         type_scale: scale,
-        partition_index: None,
+        ..ColumnInfo::default()
     }
-}
-
-/// A column as Spark writes a field of a schema.
-pub(super) fn field_json(name: &str, kind: &str, nullable: bool, metadata: Value) -> String {
-    json!({"name": name, "type": kind, "nullable": nullable, "metadata": metadata}).to_string()
 }
 
 /// Of `decimal(10,2)`.
@@ -184,6 +190,8 @@ pub(super) fn type_name(delta: &str) -> String {
         "smallint" | "short" => "SHORT",
         "integer" => "INT",
         "bigint" => "LONG",
+        "void" => "NULL",
+        interval if interval.starts_with("interval") => "INTERVAL",
         other => return other.to_uppercase(),
     };
     name.to_owned()

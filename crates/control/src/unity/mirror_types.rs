@@ -1,9 +1,10 @@
-//! Columns of a database in the catalog's types. The database's own spelling stays in `type_json`.
+//! Columns of a database in the catalog's types. The database's own spelling stays in the metadata of `type_json`.
 
 use lakeport_api::unity::ColumnInfo;
 use serde_json::json;
 
-use super::info::{digits, field_json, type_name};
+use super::info::{digits, type_name};
+use super::spark_type::field_json;
 
 /// A column as PostgreSQL's catalog has it; `kind` is `format_type`'s spelling.
 pub(super) struct DatabaseColumn {
@@ -28,7 +29,7 @@ pub(super) fn column_info((position, column): (usize, &DatabaseColumn)) -> Colum
         type_text: Some(text),
         type_precision,
         type_scale,
-        partition_index: None,
+        ..ColumnInfo::default()
     }
 }
 

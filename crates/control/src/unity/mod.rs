@@ -16,9 +16,12 @@ mod mirror_types;
 mod outside;
 mod rights;
 mod schemas;
+mod settings;
+mod spark_type;
 mod tables;
 
 use lakeport_api::unity::UpdateObject;
+use lakeport_catalog::TableName;
 use lakeport_store::{DatabaseCatalogRow, ObjectPatch, UnityCatalog};
 
 use crate::{Control, Error, Result};
@@ -47,9 +50,7 @@ impl Control {
     }
 
     async fn checked_patch(&self, request: &UpdateObject) -> Result<ObjectPatch> {
-        if request.new_name.is_some() {
-            return Err(Error::unsupported("new_name: renaming is not supported"));
-        }
+        let settings = settings::of_update(request)?;
         if let Some(owner) = &request.owner
             && self.store.principal(owner).await?.is_none()
         {
@@ -59,8 +60,53 @@ impl Control {
         let properties =
             request.properties.as_ref().map(|map| info::json(Some(map))).transpose()?;
         let (owner, comment) = (request.owner.clone(), request.comment.clone());
-        Ok(ObjectPatch { owner, comment, properties })
+        Ok(ObjectPatch { owner, comment, properties, settings, new_name: request.new_name.clone() })
     }
+
+    /// Whether a catalog of this name can be made.
+    async fn is_free_catalog(&self, name: &str) -> Result<bool> {
+        let mounted = self.catalog.mounts().contains(&name);
+        Ok(!mounted && self.store.database_catalog(name).await?.is_none())
+    }
+
+    /// Synced tables know what they read by its name, and are known by their own.
+    async fn refuse_rename_under_synced_tables(
+        &self,
+        catalog: &str,
+        schema: Option<&str>,
+    ) -> Result<()> {
+        let lies_there = |text: &str| {
+            text.parse::<TableName>().is_ok_and(|name| {
+                name.catalog == catalog && schema.is_none_or(|schema| name.schema == schema)
+            })
+        };
+        for (own, source) in self.store.names_of_synced_tables().await? {
+            // Who may rename may know of this one, and perhaps not of the other.
+            if let Some(name) = [source, own].iter().find(|name| lies_there(name)) {
+                return Err(Error::precondition(format!(
+                    "new_name: a synced table reads \"{name}\" or is called so, and knows it by this name: \
+                     delete the synced table first, and create it again with the new name"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For what has neither another name nor such settings.
+fn refuse_settings(patch: &ObjectPatch, what: &str) -> Result<()> {
+    if patch.new_name.is_some() {
+        return Err(Error::unsupported(format!(
+            "new_name: {what} cannot be renamed; leave it out"
+        )));
+    }
+    if patch.settings.is_some() {
+        return Err(Error::unsupported(format!(
+            "{}: {what} has none; leave it out",
+            settings::OPTIMIZATION
+        )));
+    }
+    Ok(())
 }
 
 /// What shows a database is changed there.

@@ -2,11 +2,11 @@
 
 use lakeport_api::unity::{SchemaInfo, UpdateObject};
 use lakeport_catalog::{Paging, check_part, join_name, split_name};
-use lakeport_store::{GrantPlace, Principal, UnitySchema};
+use lakeport_store::{GrantPlace, NewObject, Principal, UnitySchema};
 
 use super::info::{convert, json, schema_info};
 use super::rights::{CREATE_SCHEMA, Held, USE_CATALOG, Who, lacking, require_manager};
-use super::{Behind, read_only};
+use super::{Behind, read_only, settings};
 use crate::page::PageRequest;
 use crate::{Control, Error, Page, Result};
 
@@ -17,6 +17,7 @@ impl Control {
         request: &SchemaInfo,
     ) -> Result<SchemaInfo> {
         check_part("schema", &request.name).map_err(|error| Error::invalid("name", error))?;
+        let settings = settings::of_new_schema(request)?;
         let who = self.who(caller).await?;
         let catalog = request.catalog_name.as_str();
         self.refuse_outside(&who, catalog, "create the schema").await?;
@@ -30,15 +31,18 @@ impl Control {
                 return Err(lacking(privilege, catalog));
             }
         }
-        let (name, comment) = (&request.name, request.comment.as_deref());
-        let properties = json(request.properties.as_ref())?;
-        let added =
-            self.store.add_unity_schema(catalog, name, &who.name, comment, &properties).await;
-        match added {
+        let new = NewObject {
+            name: &request.name,
+            owner: &who.name,
+            comment: request.comment.as_deref(),
+            properties: &json(request.properties.as_ref())?,
+            settings: &settings,
+        };
+        match self.store.add_unity_schema(catalog, &new).await {
             Ok(schema) => Ok(schema_info(schema)),
-            Err(error) if error.is_constraint("unity_schemas_pkey") => Err(Error::already_exists(
-                format!("schema \"{}\" already exists", join_name(&[catalog, name])),
-            )),
+            Err(error) if error.is_constraint("unity_schemas_pkey") => {
+                Err(taken(catalog, &request.name))
+            }
             Err(lakeport_store::Error::Constraint(_)) => Err(Error::not_found("catalog", catalog)),
             Err(error) => Err(error.into()),
         }
@@ -102,7 +106,7 @@ impl Control {
     ) -> Result<SchemaInfo> {
         let not_found = || Error::not_found("schema", full_name);
         let who = self.who(caller).await?;
-        let patch = self.checked_patch(request).await?;
+        let mut patch = self.checked_patch(request).await?;
         let [catalog, name] = split_name(full_name).ok_or_else(not_found)?;
         self.refuse_outside(&who, &catalog, "change the schema").await?;
         if let Behind::Database(row) = self.catalog_behind(&who, &catalog).await? {
@@ -110,8 +114,18 @@ impl Control {
         }
         let (_, held) = self.known_schema(&who, &catalog, &name).await?;
         require_manager(&held, full_name)?;
-        let row = self.store.update_unity_schema(&catalog, &name, &who.name, &patch).await?;
-        row.map(schema_info).ok_or_else(not_found)
+        patch.new_name = patch.new_name.filter(|new| *new != name);
+        if let Some(new_name) = &patch.new_name {
+            check_part("schema", new_name).map_err(|error| Error::invalid("new_name", error))?;
+            self.refuse_rename_under_synced_tables(&catalog, Some(&name)).await?;
+        }
+        match self.store.update_unity_schema(&catalog, &name, &who.name, &patch).await {
+            Ok(row) => row.map(schema_info).ok_or_else(not_found),
+            Err(error) if error.is_constraint("unity_schemas_pkey") => {
+                Err(taken(&catalog, patch.new_name.as_deref().unwrap_or(&name)))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// `force` also forgets the tables that are registered in it. Data is never touched.
@@ -156,6 +170,10 @@ impl Control {
             GrantPlace { catalog: catalog.to_owned(), schema: Some(name.to_owned()), table: None };
         Ok((row, self.held(who, &place).await?))
     }
+}
+
+fn taken(catalog: &str, name: &str) -> Error {
+    Error::already_exists(format!("schema \"{}\" already exists", join_name(&[catalog, name])))
 }
 
 /// What lies in a catalog that somebody may not know of is not there either.

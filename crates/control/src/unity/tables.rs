@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::info::{delta_column, json, table_info};
 use super::rights::{CREATE_EXTERNAL_TABLE, CREATE_TABLE, Who, require, require_manager};
-use super::{Behind, constraints, read_only};
+use super::{Behind, constraints, read_only, refuse_settings, settings};
 use crate::page::PageRequest;
 use crate::{Control, Error, Kind, Page, Result};
 
@@ -21,6 +21,7 @@ impl Control {
     ) -> Result<TableInfo> {
         check_part("table", &request.name).map_err(|error| Error::invalid("name", error))?;
         check_kind(request)?;
+        settings::check_new_table(request)?;
         let location = Location::parse(request.storage_location.as_deref().unwrap_or_default())
             .map_err(|error| Error::invalid("storage_location", error))?;
         let full_name = join_name(&[&request.catalog_name, &request.schema_name, &request.name]);
@@ -245,6 +246,7 @@ impl Control {
     ) -> Result<TableInfo> {
         let who = self.who(caller).await?;
         let patch = self.checked_patch(request).await?;
+        refuse_settings(&patch, "a table")?;
         self.refuse_databases(&who, full_name, "change the table").await?;
         let (row, held) = self.known_table(&who, full_name).await?;
         require_manager(&held, full_name)?;

@@ -7,7 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use lakeport_store::{Grant, Once, Principal};
 
-use super::{Allowed, Client, Code, Error, OAuth, REFRESH_LIFETIME, Resource, failed, has_offline};
+use super::{
+    Allowed, Client, Code, Error, OAuth, REFRESH_GRACE, REFRESH_LIFETIME, Resource, failed,
+    has_offline,
+};
 use crate::Credentials;
 use crate::opaque::{OpaqueToken, digest_of};
 
@@ -98,6 +101,7 @@ impl OAuth {
                 &digest_of(refresh_token),
                 &successor.digest(),
                 expires,
+                REFRESH_GRACE,
             )
             .await?;
         match rotated {
@@ -106,7 +110,7 @@ impl OAuth {
                 self.tokens(&grant, &allowed, Some(successor)).await
             }
             Once::Reused(grant) => {
-                tracing::warn!(%grant, "a refresh token was used twice: its grant is revoked");
+                tracing::warn!(%grant, "a refresh token was used again after its grace: its grant is revoked");
                 Err(invalid_grant(INVALID_REFRESH_TOKEN))
             }
             Once::Unknown => Err(invalid_grant(INVALID_REFRESH_TOKEN)),

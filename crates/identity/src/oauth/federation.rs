@@ -127,9 +127,9 @@ fn subject_by<'a>(
     claims: &'a Claims,
 ) -> Option<&'a str> {
     let spec = &policy.spec;
-    let wanted = if spec.audiences.is_empty() { default_audiences } else { &spec.audiences };
+    let wanted = if spec.audiences().is_empty() { default_audiences } else { spec.audiences() };
     let for_us = claims.audiences().iter().any(|audience| wanted.iter().any(|w| w == audience));
-    let subject = claims.text(&spec.subject_claim)?;
+    let subject = claims.text(spec.subject_claim())?;
     let allowed = spec.subject.as_deref().is_none_or(|wanted| wanted == subject);
     (for_us && allowed).then_some(subject)
 }

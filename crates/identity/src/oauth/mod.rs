@@ -35,6 +35,9 @@ pub use secret::make_secret;
 const CODE_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// Counted anew at each use.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Official clients refresh one login from several processes at once, without a lock between them. They are
+/// apart by the start of a process and a slow request; a thief has no longer than that.
+const REFRESH_GRACE: Duration = Duration::from_secs(10);
 
 /// The authorization server of one installation.
 pub struct OAuth {

@@ -63,13 +63,20 @@ async fn list(
     Ok(Json(AppList { apps: page.items, next_page_token: page.next_page_token }))
 }
 
+#[derive(Deserialize)]
+struct UpdateMask {
+    update_mask: Option<String>,
+}
+
 async fn update(
     State(app): State<App>,
     Caller(caller): Caller,
     Path(name): Path<String>,
+    Query(query): Query<UpdateMask>,
     Body(request): Body<AppBody>,
 ) -> Result<Json<AppBody>, ApiError> {
-    Ok(Json(app.control.update_app(&caller, &name, &request, None).await?))
+    let mask = query.update_mask.as_deref();
+    Ok(Json(app.control.update_app(&caller, &name, &request, mask).await?))
 }
 
 async fn delete(

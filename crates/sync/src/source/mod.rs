@@ -14,6 +14,7 @@ mod partition;
 mod problem;
 mod reach;
 mod scan;
+mod spark_json;
 mod store;
 mod types;
 mod watch;

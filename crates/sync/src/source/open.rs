@@ -19,6 +19,7 @@ use super::engine::{Access, Engine};
 use super::logical::Finish;
 use super::partition::Spelling;
 use super::reach::Reach;
+use super::spark_json::field_json;
 use super::store;
 use super::types::{ColumnType, delta_name};
 use crate::error::{Error, SourceProblem};
@@ -41,6 +42,8 @@ pub struct Inspection {
     pub version: i64,
     pub table_id: String,
     pub columns: Vec<Column>,
+    /// Each of the columns as Spark writes a field of a schema in JSON.
+    pub spark_fields: Vec<String>,
     /// As far as the log tells.
     pub row_count: Option<u64>,
     pub partition_columns: Vec<String>,
@@ -118,10 +121,16 @@ impl SourceTable {
         &self.columns
     }
 
-    pub(crate) fn inspection(&self, row_count: Option<u64>) -> Inspection {
+    pub(crate) fn inspection(&self, row_count: Option<u64>) -> Result<Inspection, Error> {
         let metadata = self.snapshot.table_configuration().metadata();
         let properties = metadata.configuration().iter();
-        Inspection {
+        let schema = self.snapshot.schema();
+        let spark_fields: serde_json::Result<_> = schema.fields().map(field_json).collect();
+        let spark_fields = spark_fields.map_err(|error| {
+            let message = format!("the schema cannot be written as JSON: {error}");
+            self.source.problem(SourceProblem::Corrupt, message)
+        })?;
+        Ok(Inspection {
             version: self.version(),
             table_id: self.table_id().to_owned(),
             columns: self.columns.iter().map(|(column, _)| column.clone()).collect(),
@@ -129,7 +138,8 @@ impl SourceTable {
             partition_columns: metadata.partition_columns().to_vec(),
             comment: metadata.description().map(str::to_owned),
             properties: properties.map(|(name, value)| (name.clone(), value.clone())).collect(),
-        }
+            spark_fields,
+        })
     }
 
     /// A reader thread panicked: the kernel met a file that it did not expect.

@@ -27,6 +27,8 @@ const BASE: &str = "/api/2.0/preview/scim/v2";
 /// A page is at most this long; clients go on from where it ends.
 const MAX_PAGE: i64 = 1000;
 const MAX_BODY: usize = 4 << 20;
+/// By these clients know what they have, so each answer holds them, whatever it was asked for.
+const ALWAYS: [&str; 3] = ["id", "schemas", "applicationId"];
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -217,12 +219,13 @@ fn shaped(resource: &Resource, shape: &Shape) -> Result<Value, ScimError> {
     };
     if let Value::Object(fields) = &mut value {
         if let Some(wanted) = names(&shape.attributes) {
-            let always = ["id", "schemas"];
             fields.retain(|name, _| {
-                always.contains(&name.as_str()) || wanted.contains(&name.to_lowercase())
+                ALWAYS.contains(&name.as_str()) || wanted.contains(&name.to_lowercase())
             });
         } else if let Some(unwanted) = names(&shape.excluded_attributes) {
-            fields.retain(|name, _| name == "id" || !unwanted.contains(&name.to_lowercase()));
+            fields.retain(|name, _| {
+                ALWAYS.contains(&name.as_str()) || !unwanted.contains(&name.to_lowercase())
+            });
         }
     }
     Ok(value)

@@ -112,7 +112,7 @@ fn split(path: &str) -> Result<(&str, Option<&str>), ScimError> {
     }
 }
 
-/// What is added, removed or set; a selected value stands for itself.
+/// What is added, removed or set; a selected value stands for itself, and an entry that says nothing is none.
 fn values(path: &str, selected: Option<&str>, value: &Value) -> Result<Vec<String>, ScimError> {
     if let Some(selected) = selected {
         return Ok(vec![selected.to_owned()]);
@@ -131,7 +131,11 @@ fn values(path: &str, selected: Option<&str>, value: &Value) -> Result<Vec<Strin
             )
         })
     };
-    items.iter().map(text).collect()
+    let says_nothing = |item: &&Value| {
+        let fields = item.as_object();
+        fields.is_some_and(|fields| fields.values().all(|v| v.is_null() || v == "")) || *item == ""
+    };
+    items.iter().filter(|item| !says_nothing(item)).map(text).collect()
 }
 
 /// Removing without naming values removes all.
@@ -202,6 +206,11 @@ mod tests {
             (json!({"op": "remove", "path": "members", "value": [{"value": "1"}]}), vec![2, 3]),
             (json!({"op": "remove", "path": "members"}), vec![]),
             (json!({"op": "Replace", "path": "members", "value": [{"value": "9"}]}), vec![9]),
+            (
+                json!({"op": "add", "path": "members", "value": [{}, {"value": "4"}]}),
+                vec![1, 2, 3, 4],
+            ),
+            (json!({"op": "remove", "path": "members", "value": [{}]}), vec![1, 2, 3]),
         ] {
             let draft = patched(json!([operation])).unwrap_or_else(|e| panic!("{operation} {e:?}"));
             assert_eq!(draft.members, expected, "{operation}");
@@ -229,7 +238,7 @@ mod tests {
             json!({"op": "remove", "path": "members[display eq \"x\"]"}),
             json!({"op": "remove", "path": "members[value eq \"x\""}),
             json!({"op": "add", "path": "members", "value": [{"value": "x"}]}),
-            json!({"op": "add", "path": "members", "value": [{}]}),
+            json!({"op": "add", "path": "members", "value": [{"display": "x"}]}),
         ] {
             assert!(patched(json!([operation])).is_err(), "{operation}");
         }

@@ -93,8 +93,8 @@ pub(super) fn draft(body: &Resource) -> Result<PrincipalDraft, ScimError> {
         })?),
         None => None,
     };
-    let members = body.members.iter().flatten().map(|member| member_id(&member.value));
-    let entitlements = body.entitlements.iter().flatten().map(|e| e.value.clone());
+    let members = values(&body.members).map(|member| member_id(&member.value));
+    let entitlements = values(&body.entitlements).map(|entitlement| entitlement.value.clone());
     Ok(PrincipalDraft {
         user_name: body.user_name.clone().unwrap_or_default(),
         display_name: display_name(body),
@@ -105,6 +105,11 @@ pub(super) fn draft(body: &Resource) -> Result<PrincipalDraft, ScimError> {
         password: body.password.clone(),
         members: members.collect::<Result<_, _>>()?,
     })
+}
+
+/// Terraform sends `[{}]` for none: an entry that says nothing is none.
+fn values(list: &Option<Vec<Reference>>) -> impl Iterator<Item = &Reference> {
+    list.iter().flatten().filter(|entry| **entry != Reference::default())
 }
 
 fn display_name(body: &Resource) -> String {
@@ -138,4 +143,35 @@ pub(super) fn member_id(text: &str) -> Result<i64, ScimError> {
             format!("members: \"{text}\" is not the id of a user, service principal or group"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn drafted(body: Value) -> Result<PrincipalDraft, ScimError> {
+        draft(&serde_json::from_value(body).unwrap())
+    }
+
+    #[test]
+    fn an_entry_that_says_nothing_is_none() {
+        for nothing in [json!([{}]), json!([]), json!([{"value": ""}, {}]), Value::Null] {
+            let lists = ["entitlements", "members", "emails", "roles", "groups"];
+            let body: serde_json::Map<_, _> =
+                lists.iter().map(|list| ((*list).to_owned(), nothing.clone())).collect();
+            let draft = drafted(body.into()).unwrap();
+            assert!(draft.entitlements.is_empty() && draft.members.is_empty(), "{nothing}");
+        }
+        let draft =
+            drafted(json!({"entitlements": [{}, {"value": "a"}], "members": [{"value": "7"}, {}]}));
+        let draft = draft.unwrap();
+        assert_eq!((draft.entitlements, draft.members), (vec![String::from("a")], vec![7]));
+    }
+
+    #[test]
+    fn an_entry_without_a_value_is_refused() {
+        assert!(drafted(json!({"members": [{"display": "x"}]})).is_err());
+    }
 }
