@@ -27,7 +27,9 @@ def someone(api: Api) -> Iterator[Person]:
         yield made
 
 
-def test_it_is_listed_with_everybody_in_it(api: Api, users: dict[str, Any], someone: Person) -> None:
+def test_it_is_listed_with_everybody_in_it(
+    api: Api, users: dict[str, Any], someone: Person
+) -> None:
     me = someone.api.ok("GET", f"{SCIM}/Me")
     assert [(g["display"], g["type"]) for g in me["groups"]] == [("users", "direct")]
     with principal(api, "ServicePrincipals", displayName="job") as job:
@@ -45,7 +47,8 @@ def test_nobody_is_put_in_or_taken_out(api: Api, users: dict[str, Any], someone:
         {"op": "replace", "path": "members", "value": []},
         {"op": "add", "path": "members", "value": [{"value": users["id"]}]},
     ):
-        assert "members" in scim_refused(api, 400, "PATCH", path, {"Operations": [operation]})["detail"]
+        refusal = scim_refused(api, 400, "PATCH", path, {"Operations": [operation]})
+        assert "members" in refusal["detail"]
     scim_refused(api, 400, "PUT", path, {"displayName": "others"})
     scim_refused(api, 400, "DELETE", path)
     scim_refused(api, 409, "POST", "Groups", {"displayName": "users"})

@@ -41,7 +41,7 @@ def test_whoever_was_made_has_a_role_at_once(api: Api, session: psycopg.Connecti
     for _ in range(5):
         with (
             principal(api, "Users", userName=f"{unique('u')}@example.com") as user,
-            principal(api, "ServicePrincipals", displayName="job", applicationId=str(uuid4())) as job,
+            principal(api, "ServicePrincipals", displayName="j", applicationId=str(uuid4())) as job,
             principal(api, "Groups", displayName=unique("g")) as group,
         ):
             create_role(session, user["userName"], "USER")

@@ -33,7 +33,8 @@ class Metadata:
         self.url = url
 
     def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self.url, options="-c search_path=lakeport,pg_catalog", autocommit=True)
+        options = "-c search_path=lakeport,pg_catalog"
+        return psycopg.connect(self.url, options=options, autocommit=True)
 
     def value(self, sql: str) -> Any:
         with self.connect() as connection:
