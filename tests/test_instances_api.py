@@ -1,9 +1,14 @@
 """Database instances on the wire: what goes in, what comes back, and who may ask."""
 
+from datetime import timedelta
+
 import pytest
 import requests
+from databricks.sdk import WorkspaceClient
+from databricks.sdk.service.database import DatabaseInstance, DatabaseInstanceState
 
 from kit.api import CREDENTIALS, INSTANCES, Api, Refusal
+from kit.login import Login
 from kit.names import unique
 from kit.server import Server
 from kit.waiting import eventually
@@ -82,9 +87,28 @@ def test_paging_visits_every_instance_once(api: Api, instance: dict, own_instanc
     assert len(names) == len(set(names))
 
 
-def test_create_is_safe_to_send_twice(api: Api, name: str) -> None:
+def test_a_second_create_is_refused_whatever_it_asks_for(api: Api, name: str) -> None:
     first = api.create_instance(name)
-    assert api.create_instance(name)["uid"] == first["uid"]
+    for body in ({"name": name, "capacity": "CU_1"}, {"name": name, "capacity": "CU_2"}):
+        refusal = api.refused(409, "POST", INSTANCES, body)
+        assert refusal.code == "RESOURCE_ALREADY_EXISTS"
+        assert "Instance name is not unique" in refusal.message
+    assert api.instance(name)["uid"] == first["uid"]
+    api.delete_instance(name)
+
+
+def test_an_instance_has_its_host_from_the_first_answer_on(api: Api, name: str) -> None:
+    made = api.create_instance(name)
+    assert made["state"] == "STARTING" and made["read_write_dns"]
+    seen = [
+        api.instance(name),
+        api.ok("GET", f"{INSTANCES}:findByUid", uid=made["uid"]),
+        api.ok("PATCH", f"{INSTANCES}/{name}", {"capacity": "CU_2"}, update_mask="capacity"),
+        *(i for i in api.ok("GET", INSTANCES)["database_instances"] if i["name"] == name),
+        api.wait_for_state(name, "AVAILABLE"),
+    ]
+    assert len(seen) == 5
+    assert {instance["read_write_dns"] for instance in seen} == {made["read_write_dns"]}
     api.delete_instance(name)
 
 
@@ -96,10 +120,21 @@ def test_a_taken_name_with_another_spec_is_refused(api: Api, own_instance: dict)
     assert api.instance(own_instance["name"])["capacity"] == "CU_1"
 
 
-def test_stopped_at_create(api: Api, name: str) -> None:
-    assert api.create_instance(name, stopped=True)["stopped"] is True
+def test_created_stopped_it_is_available_before_it_stops(
+    api: Api, workspace: WorkspaceClient, name: str
+) -> None:
+    """Every official client waits for AVAILABLE, and for nothing else."""
+    asked = DatabaseInstance(name=name, capacity="CU_1", stopped=True)
+    waited = workspace.database.create_database_instance(asked).result(timedelta(minutes=2))
+    assert waited.state == DatabaseInstanceState.AVAILABLE
+    assert waited.stopped is True and waited.effective_stopped is False
     seen = api.wait_for_state(name, "STOPPED")
     assert seen["stopped"] is True and seen["effective_stopped"] is True
+    # From now on it stops when it is told to.
+    api.ok("PATCH", f"{INSTANCES}/{name}", {"stopped": False}, update_mask="stopped")
+    api.wait_for_state(name, "AVAILABLE")
+    api.ok("PATCH", f"{INSTANCES}/{name}", {"stopped": True}, update_mask="stopped")
+    assert api.instance(name)["state"] in ("UPDATING", "STOPPED")
     api.delete_instance(name)
 
 
@@ -110,15 +145,25 @@ def test_delete_without_purge_is_refused_and_deletes_nothing(api: Api, own_insta
     assert api.instance(own_instance["name"])["state"] == "AVAILABLE"
 
 
-def test_delete_takes_force_and_frees_the_name(api: Api, name: str) -> None:
-    first = api.create_instance(name)
-    api.ok("DELETE", f"{INSTANCES}/{name}", force="true", purge="true")
-    again = eventually(
-        lambda: api.create_instance(name),
-        "the name is free again",
-        until=lambda made: made["uid"] != first["uid"],
-    )
-    assert api.wait_for_state(name, "AVAILABLE")["uid"] == again["uid"]
+def test_a_name_is_free_when_its_delete_was_answered(api: Api, name: str) -> None:
+    uids = [api.create_instance(name)["uid"]]
+    api.wait_for_state(name, "AVAILABLE")
+    for _ in range(3):
+        api.ok("DELETE", f"{INSTANCES}/{name}", force="true", purge="true")
+        made = api.create_instance(name)
+        assert made["uid"] not in uids and api.instance(name)["uid"] == made["uid"]
+        names = [seen["name"] for seen in api.ok("GET", INSTANCES)["database_instances"]]
+        assert names.count(name) == 1
+        uids.append(made["uid"])
+    again = api.wait_for_state(name, "AVAILABLE")
+    assert again["uid"] == uids[-1]
+    assert Login.to(api, again).value("SELECT 1") == 1
+    for uid in uids[:-1]:
+        eventually(
+            lambda uid=uid: api.send("GET", f"{INSTANCES}:findByUid", uid=uid).status_code,
+            "the deleted one is gone",
+            until=lambda status: status == 404,
+        )
     api.delete_instance(name)
 
 

@@ -141,7 +141,8 @@ def test_new_people_become_users_where_that_is_wanted(
         for _ in range(2):
             assert f"signed in as {name}" in arrives(server, name).text
         found = api.ok("GET", f"{SCIM}/Users", filter=f'userName eq "{name}"')["Resources"]
-        assert len(found) == 1 and not found[0].get("groups")
+        assert len(found) == 1
+        assert [group["display"] for group in found[0]["groups"]] == ["users"]
         # What cannot be a user's name becomes none.
         for bad in ("databricks_x", "o'brien@example.com", "admins"):
             assert arrives(server, bad).status_code == 403

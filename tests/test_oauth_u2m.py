@@ -97,6 +97,13 @@ def test_page_is_plain_and_shut_to_others(flow: Flow) -> None:
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Path=/oidc" in cookie
 
 
+def test_the_page_says_which_client_asks(flow: Flow) -> None:
+    text = Browser().open(flow.authorize_url()).text
+    # Every public client has this id, so the page claims no more than that and where it listens.
+    assert "databricks-cli" in text and f"listens at {REDIRECT}" in text
+    assert "command line" not in text
+
+
 def test_no_way_to_a_provider_that_is_not_there(flow: Flow) -> None:
     assert "Sign in with" not in Browser().open(flow.authorize_url()).text
     for path in ("/oidc/provider", "/oidc/provider/callback?code=x&state=y"):

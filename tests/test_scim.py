@@ -88,22 +88,24 @@ def test_groups_within_groups(api: Api) -> None:
         group("out", inner) as outer,
     ):
         groups = api.ok("GET", f"{SCIM}/Users/{user['id']}")["groups"]
-        assert {(g["value"], g["type"]) for g in groups} == {
-            (inner["id"], "direct"),
-            (outer["id"], "indirect"),
+        assert {(g["display"], g["type"]) for g in groups} == {
+            ("users", "direct"),
+            (inner["displayName"], "direct"),
+            (outer["displayName"], "indirect"),
         }
         ring = {"op": "add", "path": "members", "value": [{"value": outer["id"]}]}
         error = scim_refused(api, 400, "PATCH", f"Groups/{inner['id']}", {"Operations": [ring]})
         assert "itself" in error["detail"]
         gone = {"op": "remove", "path": f'members[value eq "{user["id"]}"]'}
         assert patch(api, f"Groups/{inner['id']}", gone)["members"] == []
-        assert api.ok("GET", f"{SCIM}/Users/{user['id']}")["groups"] == []
+        left = api.ok("GET", f"{SCIM}/Users/{user['id']}")["groups"]
+        assert [group["display"] for group in left] == ["users"]
 
 
 def test_me_is_in_admins(api: Api) -> None:
     answer = api.send("GET", f"{SCIM}/Me")
     assert int(answer.headers["X-Databricks-Org-Id"])
-    assert [group["display"] for group in answer.json()["groups"]] == ["admins"]
+    assert [group["display"] for group in answer.json()["groups"]] == ["admins", "users"]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_administrators_are_made_as_the_guide_shows(api: Api, workspace: Workspa
         schema = iam.PatchSchema.URN_IETF_PARAMS_SCIM_API_MESSAGES_2_0_PATCH_OP
         w.groups.patch(admins.id, operations=[add], schemas=[schema])
         seen = w.service_principals.get(sp["id"])
-        assert [group.display for group in seen.groups] == ["admins"]
+        assert [group.display for group in seen.groups] == ["admins", "users"]
         assert sp["id"] in {member.value for member in w.groups.get(admins.id).members}
 
 

@@ -1,7 +1,7 @@
 //! One REST call: address, bearer token, retries, and the way from an answer to a document or an error.
 //!
 //! Owns: transport. Never: which calls there are. A call may reach the server twice, creates included,
-//! as with every official client; the API is made for that.
+//! as with every official client: the server answers a create again if the first answer was lost.
 
 use std::path::Path;
 use std::time::Duration;

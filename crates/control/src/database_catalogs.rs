@@ -4,20 +4,21 @@ use lakeport_api::{DatabaseCatalog, InstanceState};
 use lakeport_catalog::check_part;
 use lakeport_engine::MAINTENANCE_DATABASE;
 use lakeport_pg::QuotedIdent;
-use lakeport_store::{DatabaseCatalogRow, Instance};
+use lakeport_store::{Create, DatabaseCatalogRow, Instance, NewDatabaseCatalog};
 use uuid::Uuid;
 
 use crate::instances::wire_name;
 use crate::page::PageRequest;
 use crate::target::refused;
-use crate::{Control, Error, Page, Result};
+use crate::{Control, Created, Error, Page, Result, Sender};
 
 impl Control {
     pub async fn create_database_catalog(
         &self,
         caller: &str,
+        sender: &Sender,
         request: &DatabaseCatalog,
-    ) -> Result<DatabaseCatalog> {
+    ) -> Result<Created<DatabaseCatalog>> {
         check_part("catalog", &request.name).map_err(|error| Error::invalid("name", error))?;
         require("database_instance_name", &request.database_instance_name)?;
         require("database_name", &request.database_name)?;
@@ -27,13 +28,29 @@ impl Control {
         if elsewhere {
             return Err(name_taken(&request.name));
         }
-        let create = request.create_database_if_not_exists.unwrap_or_default();
-        self.ensure_database(&instance, &request.database_name, create).await?;
+        let digest = sender.digest("database catalog", request)?;
+        let create = self.create(&digest);
+        // Before a database is made for it.
+        if let Some(existing) = self.store.database_catalog(&request.name).await? {
+            return self.repeated_catalog(existing, &create).await;
+        }
+        let make_database = request.create_database_if_not_exists.unwrap_or_default();
+        self.ensure_database(&instance, &request.database_name, make_database).await?;
         let (name, database) = (&request.name, &request.database_name);
-        match self.store.add_database_catalog(name, instance.uid, database, caller).await {
-            Ok(()) => self.get_database_catalog(name).await,
+        let new = NewDatabaseCatalog {
+            name,
+            uid: Uuid::new_v4(),
+            instance_uid: instance.uid,
+            database_name: database,
+            creator: caller,
+        };
+        let unanswered = self.unanswered(new.uid);
+        match self.store.add_database_catalog(&new, &create).await {
+            Ok(()) => Ok(Created { answer: self.get_database_catalog(name).await?, unanswered }),
             Err(error) if error.is_constraint("database_catalogs_pkey") => {
-                self.same_catalog(name, instance.uid, database, caller).await
+                let existing = self.store.database_catalog(name).await?;
+                let existing = existing.ok_or_else(|| name_taken(name))?;
+                self.repeated_catalog(existing, &create).await
             }
             Err(error) if error.is_constraint("database_catalogs_database") => {
                 Err(Error::already_exists(format!(
@@ -46,21 +63,15 @@ impl Control {
         }
     }
 
-    /// The same request sent again has already done its work.
-    async fn same_catalog(
+    async fn repeated_catalog(
         &self,
-        name: &str,
-        instance: Uuid,
-        database: &str,
-        creator: &str,
-    ) -> Result<DatabaseCatalog> {
-        let existing = self.store.database_catalog(name).await?;
-        let same = existing.filter(|existing| {
-            existing.instance_uid == instance
-                && existing.database_name == database
-                && existing.creator == creator
-        });
-        same.map(to_wire).ok_or_else(|| name_taken(name))
+        existing: DatabaseCatalogRow,
+        create: &Create<'_>,
+    ) -> Result<Created<DatabaseCatalog>> {
+        match self.repeated(existing.uid, create).await? {
+            Some(unanswered) => Ok(Created { answer: to_wire(existing), unanswered }),
+            None => Err(name_taken(&existing.name)),
+        }
     }
 
     /// The database must be there, or is made when that was asked for.

@@ -239,7 +239,6 @@ fn check_attributes(instance: &Instance, request: &DatabaseInstanceRole) -> Resu
     Ok(())
 }
 
-/// One implicit transaction: the role is there with everything, or not at all.
 /// A plain role for a principal: it may log in, and do what it is granted.
 pub(crate) fn plain_role_sql(instance: &Instance, principal: &Principal) -> Result<String> {
     check_name(&principal.user_name)?;
@@ -250,6 +249,7 @@ pub(crate) fn plain_role_sql(instance: &Instance, principal: &Principal) -> Resu
     create_sql(instance, &request, kind_of(principal))
 }
 
+/// One implicit transaction: the role is there with everything, or not at all.
 fn create_sql(
     instance: &Instance,
     request: &DatabaseInstanceRole,

@@ -1,32 +1,35 @@
 //! Database instances: the service behind `/api/2.0/database/instances`.
 
-use jiff::{SignedDuration, Timestamp};
 use lakeport_api::{DatabaseInstance, InstanceState};
-use lakeport_store::{Instance, NewInstance, Principal};
+use lakeport_store::{Create, Instance, NewInstance, Principal};
 use uuid::Uuid;
 
 use crate::instance_spec::InstanceSpec;
 use crate::page::PageRequest;
-use crate::{Control, Error, HostName, Page, Result};
+use crate::{Control, Created, Error, HostName, Page, Result, Sender};
 
 const MAX_NAME_BYTES: usize = 63;
-/// An identical create within a client's retry budget is the same create, sent again.
-const RETRY_WINDOW: SignedDuration = SignedDuration::from_mins(5);
+/// How often another address is chosen when another create was faster: as often as a block has them.
+const ADDRESS_ATTEMPTS: usize = 256;
 /// How often an update is tried again when another writer was faster.
 const UPDATE_ATTEMPTS: usize = 5;
 
 impl Control {
+    /// Makes the instance, with the name or address by which it will be reached.
     pub async fn create_instance(
         &self,
         caller: &str,
+        sender: &Sender,
         request: &DatabaseInstance,
-    ) -> Result<DatabaseInstance> {
+    ) -> Result<Created<DatabaseInstance>> {
         check_name(&request.name)?;
         let spec = InstanceSpec::from_request(request)?;
         let major = self.requested_major(request.pg_version.as_deref())?;
+        let digest = sender.digest("database instance", request)?;
+        let create = self.create(&digest);
         let spec_json = serde_json::to_value(&spec)
             .map_err(|error| Error::internal("writing an instance's spec", error))?;
-        let new = NewInstance {
+        let mut new = NewInstance {
             uid: Uuid::new_v4(),
             name: request.name.clone(),
             node_id: self.node,
@@ -34,36 +37,64 @@ impl Control {
             pg_version: i32::try_from(major).unwrap_or_default(),
             spec: spec_json,
             state: wire_name(InstanceState::Starting),
+            address: None,
+            created_stopped: spec.stopped(),
         };
-        let instance = match self.store.add_instance(&new).await {
-            Ok(instance) => instance,
-            Err(error) if error.is_constraint("instances_name_key") => {
-                self.same_create(&new).await?
-            }
-            Err(error) => return Err(error.into()),
+        let unanswered = self.unanswered(new.uid);
+        let Some(instance) = self.insert_instance(&mut new, &create).await? else {
+            return self.repeated_instance(&new.name, &create).await;
         };
+        self.open_entrance(&instance).await;
         // Its creator may log in.
         self.subjects.forget();
         self.wake.notify_one();
-        self.to_wire(&instance)
+        Ok(Created { answer: self.to_wire(&instance)?, unanswered })
     }
 
-    /// The instance that an earlier sending of the same request has made.
-    async fn same_create(&self, new: &NewInstance) -> Result<Instance> {
+    /// None if the name is taken.
+    async fn insert_instance(
+        &self,
+        new: &mut NewInstance,
+        create: &Create<'_>,
+    ) -> Result<Option<Instance>> {
+        for _ in 0..ADDRESS_ATTEMPTS {
+            new.address = self.naming.free_address().await.map_err(Error::precondition)?;
+            match self.store.add_instance(new, create).await {
+                Ok(instance) => return Ok(Some(instance)),
+                Err(error) if error.is_constraint("instances_name_key") => return Ok(None),
+                Err(error) if error.is_constraint("instances_address_key") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::conflict("others create instances at the same time; try again"))
+    }
+
+    /// From the answer on, clients connect: they wait for the instance, not for the reconciler's turn.
+    async fn open_entrance(&self, instance: &Instance) {
+        if let Err(error) = self.naming.announce(instance).await {
+            tracing::debug!(instance.name, error, "the reconciler announces the instance later");
+        }
+        // Whoever has deleted it meanwhile may have found nothing to close.
+        let now = self.store.instance(instance.uid).await;
+        if now.is_ok_and(|now| now.is_none_or(|now| now.deleted_at.is_some())) {
+            self.naming.withdraw(instance).await;
+        }
+    }
+
+    async fn repeated_instance(
+        &self,
+        name: &str,
+        create: &Create<'_>,
+    ) -> Result<Created<DatabaseInstance>> {
         let taken = || {
             Error::already_exists(format!(
-                "Instance name is not unique: an instance named \"{}\" already exists",
-                new.name
+                "Instance name is not unique: an instance named \"{name}\" already exists"
             ))
         };
-        let existing = self.store.instance_by_name(&new.name).await?.ok_or_else(taken)?;
-        let recent = existing.created_at.duration_until(Timestamp::now()) < RETRY_WINDOW;
-        let same = existing.generation == 1
-            && existing.deleted_at.is_none()
-            && existing.creator == new.creator
-            && existing.spec == new.spec
-            && existing.pg_version == new.pg_version;
-        if recent && same { Ok(existing) } else { Err(taken()) }
+        let existing = self.store.instance_by_name(name).await?;
+        let existing = existing.filter(|found| found.deleted_at.is_none()).ok_or_else(taken)?;
+        let unanswered = self.repeated(existing.uid, create).await?.ok_or_else(taken)?;
+        Ok(Created { answer: self.to_wire(&existing)?, unanswered })
     }
 
     fn requested_major(&self, requested: Option<&str>) -> Result<u32> {
@@ -159,8 +190,11 @@ impl Control {
         };
         let json = serde_json::to_value(&after)
             .map_err(|error| Error::internal("writing an instance's spec", error))?;
-        let updated =
-            self.store.update_instance_spec(current.uid, current.generation, &json, &state).await?;
+        let updated = self
+            .store
+            .update_instance_spec(current.uid, current.generation, &json, &state, after.stopped())
+            .await?;
+        self.ready.changed();
         self.wake.notify_one();
         Ok(updated)
     }
@@ -175,6 +209,7 @@ impl Control {
         }
         let instance = self.find_instance(name).await?;
         self.store.mark_instance_deleted(instance.uid, &wire_name(InstanceState::Deleting)).await?;
+        self.ready.changed();
         self.wake.notify_one();
         Ok(())
     }
@@ -259,8 +294,32 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use jiff::Timestamp;
+
     use super::*;
+
+    /// An instance in this state, of which nothing was asked.
+    pub(crate) fn sample(state: InstanceState) -> Instance {
+        Instance {
+            uid: Uuid::nil(),
+            name: String::from("i"),
+            node_id: Uuid::nil(),
+            creator: String::from("c"),
+            created_at: Timestamp::now(),
+            pg_version: 16,
+            spec: serde_json::json!({}),
+            generation: 1,
+            deleted_at: None,
+            state: wire_name(state),
+            message: None,
+            observed_generation: 1,
+            address: None,
+            attempts: 0,
+            created_stopped: false,
+            available_at: None,
+        }
+    }
 
     #[test]
     fn names_are_host_labels() {

@@ -6,7 +6,9 @@
 
 mod access;
 mod apps;
+mod availability;
 mod bearer;
+mod creates;
 mod credentials;
 mod database_catalogs;
 mod drop_role;
@@ -59,7 +61,9 @@ use uuid::Uuid;
 
 pub use access::Capability;
 pub use apps::settle_apps;
+pub use availability::Availability;
 pub use bearer::Bearer;
+pub use creates::{Created, Sender, Unanswered};
 pub use error::{Error, Kind};
 pub use identities::PublishedIdentities;
 pub use limited_credentials::Readers;

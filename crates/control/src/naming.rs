@@ -15,7 +15,12 @@ pub enum HostName {
 
 #[async_trait]
 pub trait Naming: Send + Sync {
-    /// The bare host that clients connect to, once there is one.
+    /// The address of its own that a new instance gets; none where names or one address serve all. It is
+    /// free, but not held: another server may be faster. The error is for people.
+    async fn free_address(&self) -> Result<Option<String>, String>;
+
+    /// The bare host that clients connect to. None for an instance without the address that it needs,
+    /// as old versions have left some that never started.
     fn read_write_dns(&self, instance: &Instance) -> Option<String>;
 
     /// The port of every host.

@@ -57,6 +57,7 @@ impl Control {
         match self.store.add_principal(PrincipalKind::User, &spec).await {
             Ok(user) => {
                 self.rights_changed().await;
+                self.identities_changed().await;
                 Ok(user)
             }
             Err(StoreError::Constraint(_)) => {

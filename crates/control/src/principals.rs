@@ -44,6 +44,7 @@ impl Control {
         let spec = checked(kind, draft).await?;
         let added = self.store.add_principal(kind, &spec).await;
         self.rights_changed().await;
+        self.identities_changed().await;
         added.map_err(|error| refused(error, &spec))
     }
 
@@ -88,9 +89,13 @@ impl Control {
             complete(kind, &mut draft);
             check(kind, &draft)?;
             check_fixed(&current, &draft)?;
-            let spec = spec_of(draft).await?;
+            let mut spec = spec_of(draft).await?;
+            if current.is_everybody() {
+                self.check_everybody(&current, &mut spec).await?;
+            }
             let updated = self.store.update_principal(current.id, current.generation, &spec).await;
             self.rights_changed().await;
+            self.identities_changed().await;
             if let Some(updated) = updated.map_err(|error| refused(error, &spec))? {
                 return Ok(updated);
             }
@@ -118,7 +123,28 @@ impl Control {
         }
         let deleted = self.store.delete_principal(principal.id).await;
         self.rights_changed().await;
+        self.identities_changed().await;
         deleted.map_err(|error| store_refusal(error, &principal.user_name))
+    }
+
+    /// Its members follow from who there is, so a list of them may only be sent back as it was read.
+    async fn check_everybody(&self, current: &Principal, spec: &mut PrincipalSpec) -> Result<()> {
+        let mut known = self.draft_of(current).await?.members;
+        let mut asked = spec.members.take().unwrap_or_default();
+        known.sort_unstable();
+        asked.sort_unstable();
+        asked.dedup();
+        if asked == known {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "members",
+            format!(
+                "every user and service principal is in the group \"{}\", and nobody else; use a \
+                 group of your own",
+                current.display_name
+            ),
+        ))
     }
 
     async fn draft_of(&self, principal: &Principal) -> Result<PrincipalDraft> {

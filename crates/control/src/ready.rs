@@ -4,26 +4,43 @@
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 #[derive(Default)]
-pub struct Ready(RwLock<HashSet<Uuid>>);
+pub struct Ready {
+    uids: RwLock<HashSet<Uuid>>,
+    /// Told whenever an instance may have become another than whoever waits for it has seen.
+    changes: watch::Sender<()>,
+}
 
 impl Ready {
     #[must_use]
     pub fn contains(&self, uid: Uuid) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(&uid)
+        self.uids.read().unwrap_or_else(PoisonError::into_inner).contains(&uid)
     }
 
     pub(crate) fn set(&self, uid: Uuid, ready: bool) {
         if self.contains(uid) == ready {
             return;
         }
-        let mut uids = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if ready {
-            uids.insert(uid);
-        } else {
-            uids.remove(&uid);
+        {
+            let mut uids = self.uids.write().unwrap_or_else(PoisonError::into_inner);
+            if ready {
+                uids.insert(uid);
+            } else {
+                uids.remove(&uid);
+            }
         }
+        self.changed();
+    }
+
+    /// Something else about an instance has changed.
+    pub(crate) fn changed(&self) {
+        self.changes.send_replace(());
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 }

@@ -5,7 +5,7 @@
 use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
 use lakeport_catalog::TableName;
 use lakeport_pg::QualifiedName;
-use lakeport_store::{Instance, NewSyncedTable, Principal};
+use lakeport_store::{Create, Instance, NewSyncedTable, Principal, SyncedTable};
 use uuid::Uuid;
 
 use crate::page::PageRequest;
@@ -14,14 +14,17 @@ use crate::synced_table_spec::{
 };
 use crate::synced_table_wire::{state_name, to_wire};
 use crate::target::check_place;
-use crate::{Capability, Control, Error, Kind, Page, Result};
+use crate::{Capability, Control, Created, Error, Kind, Page, Result, Sender};
 
 impl Control {
     pub async fn create_synced_table(
         &self,
         caller: &Principal,
+        sender: &Sender,
         request: &SyncedDatabaseTable,
-    ) -> Result<SyncedDatabaseTable> {
+    ) -> Result<Created<SyncedDatabaseTable>> {
+        let digest = sender.digest("synced table", request)?;
+        let create = self.create(&digest);
         let name: TableName =
             request.name.parse().map_err(|error| Error::invalid("name", error))?;
         let spec = request.spec.as_ref().ok_or_else(|| Error::invalid("spec", "it is missing"))?;
@@ -30,7 +33,7 @@ impl Control {
             .map_err(|error| Error::invalid("name", error))?;
         let (instance, database) = self.target_of(&name, request).await?;
         if let Some(existing) = self.store.synced_table(&request.name).await? {
-            return self.same_synced_table(&existing, &caller.user_name, request);
+            return self.repeated_synced_table(&existing, &instance, &create).await;
         }
         let pipeline = self.shared_pipeline(caller, spec, &instance).await?;
         self.check_storage(spec).await?;
@@ -42,6 +45,7 @@ impl Control {
         };
         let new = NewSyncedTable {
             name: request.name.clone(),
+            id: Uuid::new_v4(),
             instance_uid: instance.uid,
             database_name: database,
             schema_name: name.schema,
@@ -53,13 +57,14 @@ impl Control {
             policy: policy(spec)?.name().to_owned(),
             pipeline,
         };
-        let table = match self.store.add_synced_table(&new).await {
+        let unanswered = self.unanswered(new.id);
+        let table = match self.store.add_synced_table(&new, &create).await {
             Ok(Some(table)) => table,
             Ok(None) => return Err(no_pipeline(spec)),
             Err(error) if error.is_constraint("synced_tables_pkey") => {
                 let existing = self.store.synced_table(&request.name).await?;
                 let existing = existing.ok_or_else(|| taken(&request.name))?;
-                return self.same_synced_table(&existing, &caller.user_name, request);
+                return self.repeated_synced_table(&existing, &instance, &create).await;
             }
             Err(error) if error.is_constraint("synced_tables_target") => {
                 return Err(Error::already_exists(format!(
@@ -70,25 +75,22 @@ impl Control {
             Err(error) => return Err(error.into()),
         };
         self.wake.notify_one();
-        to_wire(&table, &instance.name, None)
+        Ok(Created { answer: to_wire(&table, &instance.name, None)?, unanswered })
     }
 
-    /// The same request sent again has already done its work.
-    fn same_synced_table(
+    async fn repeated_synced_table(
         &self,
-        existing: &lakeport_store::SyncedTable,
-        caller: &str,
-        request: &SyncedDatabaseTable,
-    ) -> Result<SyncedDatabaseTable> {
-        let same = serde_json::to_value(request).is_ok_and(|json| json == existing.request)
-            && existing.creator == caller
-            && existing.deleted_at.is_none()
-            && existing.applied.is_none();
-        if !same {
-            return Err(taken(&request.name));
-        }
-        let instance = request.database_instance_name.clone().unwrap_or_default();
-        to_wire(existing, &instance, None)
+        existing: &SyncedTable,
+        instance: &Instance,
+        create: &Create<'_>,
+    ) -> Result<Created<SyncedDatabaseTable>> {
+        let unanswered = match existing.deleted_at {
+            None => self.repeated(existing.id, create).await?,
+            Some(_) => None,
+        };
+        let unanswered = unanswered.ok_or_else(|| taken(&existing.name))?;
+        let answer = to_wire(existing, &instance.name, self.progress.of(existing.id))?;
+        Ok(Created { answer, unanswered })
     }
 
     /// In a registered catalog, instance and database follow from it; elsewhere they must be given.

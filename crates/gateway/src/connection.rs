@@ -25,6 +25,7 @@ use crate::observe::{Ended, Login, Refused, TurnedAway};
 use crate::proxy;
 use crate::relay::{self, End};
 use crate::sessions::{Opened, Session};
+use crate::starting;
 use crate::startup::Startup;
 use crate::upstream::{self, Upstream};
 
@@ -186,16 +187,14 @@ impl Attempt<'_> {
     }
 
     /// Logs in to the instance's server.
-    async fn open(&mut self, client: &Client) -> Result<Admitted, Refusal> {
+    async fn open(&mut self, client: &mut Client) -> Result<Admitted, Refusal> {
         let gateway = self.arrival.gateway;
         let (Some(instance), Some(identity)) = (&self.known.instance, &self.known.identity) else {
             return Err(Refusal::AuthUnavailable);
         };
         let asked = Instant::now();
-        let open = async {
-            let backend = gateway.route.backend(&instance.uid).await?;
-            upstream::log_in(instance, backend, &client.startup).await
-        };
+        let backend = starting::backend(gateway, instance, &mut client.stream).await;
+        let open = async { upstream::log_in(instance, backend?, &client.startup).await };
         let limit = gateway.limits.backend_timeout;
         let upstream = timeout(limit, open).await.unwrap_or_else(|_| {
             Err(Refusal::BackendSlow { name: instance.name.clone(), seconds: limit.as_secs() })

@@ -27,6 +27,7 @@ mod proxy;
 mod relay;
 mod route;
 mod sessions;
+mod starting;
 mod startup;
 mod threads;
 mod tls;
@@ -50,6 +51,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +70,8 @@ pub struct Gateway {
     cancels: cancel::CancelKeys,
     sessions: sessions::Sessions,
     threads: threads::Threads,
+    /// Room for logins that wait for their instance to start.
+    held: Semaphore,
     /// Cancelled once, by [`Gateway::drain`].
     draining: CancellationToken,
     connections: TaskTracker,
@@ -88,6 +92,7 @@ impl Gateway {
             observe,
             admission: Admission::new(limits.room.clone()),
             failures: failures::Failures::new(&limits),
+            held: Semaphore::new(limits.held_logins),
             limits,
             cancels: cancel::CancelKeys::default(),
             sessions: sessions::Sessions::new(draining.clone()),

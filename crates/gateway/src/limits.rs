@@ -15,6 +15,10 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// From there to the instance's server being ready for queries.
     pub backend_timeout: Duration,
+    /// How long a login waits for an instance that is starting, before that.
+    pub starting_timeout: Duration,
+    /// How many logins wait so at a time; further ones are told at once.
+    pub held_logins: usize,
     /// Connections before login.
     pub room: Room,
     /// Refused passwords from one source within a minute that are answered at once.
@@ -57,6 +61,8 @@ impl Default for Limits {
             startup_timeout: Duration::from_secs(10),
             login_timeout: Duration::from_secs(30),
             backend_timeout: Duration::from_secs(15),
+            starting_timeout: Duration::from_secs(60),
+            held_logins: 512,
             room: Room {
                 total: 2_000,
                 per_source: 64,

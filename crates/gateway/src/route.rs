@@ -109,4 +109,8 @@ pub trait Route: Send + Sync {
 
     /// Answers at once: it does not wait for an instance to start.
     async fn backend(&self, uid: &str) -> Result<Backend, BackendFailure>;
+
+    /// The same for an instance that starts: waits for as long as it does, and not longer. Whoever asks
+    /// sets the limit.
+    async fn backend_once_started(&self, instance: &Instance) -> Result<Backend, BackendFailure>;
 }

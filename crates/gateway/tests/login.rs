@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::gateway::{Running, Script, start};
 use common::postgres::Postgres;
 use common::wire::{
@@ -199,7 +201,8 @@ async fn an_instance_that_does_not_run_says_so() {
     }
     script.add("gone", Ok("/nonexistent/.s.PGSQL.5432".into()));
     script.token("gone", "alice", &["gone"]);
-    let running = start(script, Limits::default()).await;
+    let limits = Limits { starting_timeout: Duration::from_millis(10), ..Limits::default() };
+    let running = start(script, limits).await;
 
     for (token, sqlstate, text) in [
         ("stopped", "57P03", "instance \"shop\" is stopped"),

@@ -2,6 +2,7 @@
 //!
 //! Owns: connections. Never: what is said on them.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::delivery::{Outbox, Outgoing};
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// From the last answer to the end of the next request's header; so an idle connection closes too.
@@ -99,9 +102,16 @@ impl Talk {
     {
         let peer = Peer(self.peer);
         let router = TowerToHyperService::new(self.router.clone());
+        let outbox = Outbox::default();
+        let stream = Outgoing::new(stream, outbox.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            router.call(request)
+            let (answer, outbox) = (router.call(request), outbox.clone());
+            async move {
+                let mut answer = answer.await?;
+                outbox.take_from(&mut answer);
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

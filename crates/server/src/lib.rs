@@ -7,6 +7,7 @@ mod audit;
 mod authenticate;
 mod boot;
 pub mod config;
+mod delivery;
 mod error;
 mod files;
 mod http;
@@ -155,6 +156,7 @@ async fn assemble(
     };
     profile::write(&running, config, &parts.authority).await?;
     running.control.settle_states().await.map_err(Error::control("looking at instances"))?;
+    running.control.settle_creates().await.map_err(Error::control("looking at creates"))?;
     let app = rest::App {
         control: Arc::clone(&running.control),
         gateway: Arc::clone(&running.gateway),

@@ -49,6 +49,7 @@ pub(crate) struct Names {
     /// Set once: the gateway's route needs the names, and the names need the gateway.
     gateway: OnceLock<Arc<Gateway>>,
     listeners: Mutex<HashMap<Uuid, Announced>>,
+    announcing: tokio::sync::Mutex<()>,
 }
 
 /// How instances will be reached, with the port found free.
@@ -98,6 +99,7 @@ impl Names {
             supervisor,
             gateway: OnceLock::new(),
             listeners: Mutex::default(),
+            announcing: tokio::sync::Mutex::default(),
         };
         (names, entrance.shared)
     }
@@ -157,7 +159,7 @@ impl Names {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The instance's own address if it has one, else the next free one, which becomes its own.
+    /// Listens at the instance's own address. An instance that an older version has left without one gets one.
     async fn listen(
         &self,
         instance: &Instance,
@@ -170,17 +172,23 @@ impl Names {
                 .map_err(|error| ports::explain("--pg-port", wanted, &error))?;
             return Ok((listener, address));
         }
+        let (listener, address) = self.bind_free(block).await?;
+        let set = self.store.set_instance_address(instance.uid, &address.to_string()).await;
+        set.map_err(|error| error.to_string())?;
+        Ok((listener, address))
+    }
+
+    /// A listener at the next address that no instance has.
+    async fn bind_free(
+        &self,
+        block: [u8; 2],
+    ) -> std::result::Result<(TcpListener, IpAddr), String> {
         let taken = self.store.instance_addresses().await.map_err(|error| error.to_string())?;
         for address in addresses(block).filter(|address| !taken.contains(&address.to_string())) {
             let address = IpAddr::V4(address);
             // In use by someone else: the next one may be free.
-            let Ok(listener) = TcpListener::bind(SocketAddr::new(address, self.port)).await else {
-                continue;
-            };
-            match self.store.set_instance_address(instance.uid, &address.to_string()).await {
-                Ok(()) => return Ok((listener, address)),
-                Err(error) if error.is_constraint("instances_address_key") => {}
-                Err(error) => return Err(error.to_string()),
+            if let Ok(listener) = TcpListener::bind(SocketAddr::new(address, self.port)).await {
+                return Ok((listener, address));
             }
         }
         let [a, b] = block;
@@ -223,7 +231,15 @@ impl Naming for Names {
         !matches!(self.mode, Mode::Loopback { .. }) || self.listeners().contains_key(&instance.uid)
     }
 
+    async fn free_address(&self) -> std::result::Result<Option<String>, String> {
+        let Mode::Loopback { block } = self.mode else { return Ok(None) };
+        let (_, address) = self.bind_free(block).await?;
+        Ok(Some(address.to_string()))
+    }
+
     async fn announce(&self, instance: &Instance) -> std::result::Result<(), String> {
+        // A create and the reconciler may do it at the same time; one address is bound once.
+        let _one_at_a_time = self.announcing.lock().await;
         let (Mode::Loopback { block }, false) = (&self.mode, self.announced(instance)) else {
             return Ok(());
         };

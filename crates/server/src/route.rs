@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lakeport_control::{Control, HostName, Kind, Naming};
+use lakeport_control::{Availability, Control, HostName, Kind, Naming};
 use lakeport_engine::{ClusterId, Endpoint};
 use lakeport_gateway::{Backend, BackendFailure, Instance, Route, RouteFailure, Selector};
 use uuid::Uuid;
@@ -46,18 +46,34 @@ impl Route for Routes {
         }
         let found = self.control.store.instance(uid).await;
         let instance = found.ok().flatten().ok_or(BackendFailure::Unavailable)?;
-        let name = instance.name;
-        match (instance.state.as_str(), instance.message) {
-            ("AVAILABLE", _) => Ok(self.socket(uid)),
-            ("STOPPED", _) => Err(BackendFailure::Stopped { name }),
-            ("DELETING", _) => Err(BackendFailure::Deleting { name }),
-            (_, Some(reason)) => Err(BackendFailure::Failed { name, reason }),
-            (_, None) => Err(BackendFailure::Starting { name }),
-        }
+        let seen = Availability::of(&instance).map_err(|_| BackendFailure::Unavailable)?;
+        self.backend_of(uid, &instance.name, seen)
+    }
+
+    async fn backend_once_started(&self, instance: &Instance) -> Result<Backend, BackendFailure> {
+        let uid = Uuid::parse_str(&instance.uid).map_err(|_| BackendFailure::Unavailable)?;
+        let seen = self.control.availability_once_started(uid).await;
+        self.backend_of(uid, &instance.name, seen.map_err(|_| BackendFailure::Unavailable)?)
     }
 }
 
 impl Routes {
+    fn backend_of(
+        &self,
+        uid: Uuid,
+        name: &str,
+        seen: Availability,
+    ) -> Result<Backend, BackendFailure> {
+        let name = name.to_owned();
+        match seen {
+            Availability::Available => Ok(self.socket(uid)),
+            Availability::Starting => Err(BackendFailure::Starting { name }),
+            Availability::Stopped => Err(BackendFailure::Stopped { name }),
+            Availability::Deleted => Err(BackendFailure::Deleting { name }),
+            Availability::Failed(reason) => Err(BackendFailure::Failed { name, reason }),
+        }
+    }
+
     fn socket(&self, uid: Uuid) -> Backend {
         let Endpoint::UnixSocket(socket) = self.control.engine.endpoint(&ClusterId::from(uid));
         Backend { socket }

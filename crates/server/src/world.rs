@@ -10,7 +10,8 @@ use lakeport_control::{Control, PrincipalDraft};
 use lakeport_engine::local::LocalEngine;
 use lakeport_engine::{ClusterId, Engine};
 use lakeport_store::{
-    Instance, NewApp, NewInstance, NewSyncedTable, Principal, PrincipalKind, SyncedTable,
+    Create, Instance, NewApp, NewDatabaseCatalog, NewInstance, NewSyncedTable, Principal,
+    PrincipalKind, SyncedTable,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -60,7 +61,11 @@ impl World {
         };
         let (manager, user, stranger) =
             (make("manager@x.y").await, make("user@x.y").await, make("stranger@x.y").await);
-        let instance = control.store.add_instance(&new_instance(&control, &manager)).await.unwrap();
+        let instance = control
+            .store
+            .add_instance(&new_instance(&control, &manager), &create(&control))
+            .await
+            .unwrap();
         let levels = [(user.id, "CAN_USE")];
         assert!(control.store.set_permissions(instance.uid, &levels, false).await.unwrap());
         let table = add_belongings(&control, &instance).await;
@@ -109,7 +114,13 @@ fn new_instance(control: &Control, creator: &Principal) -> NewInstance {
         pg_version: 16,
         spec: json!({}),
         state: String::from("STARTING"),
+        address: None,
+        created_stopped: false,
     }
+}
+
+fn create(control: &Control) -> Create<'static> {
+    Create { digest: b"world", node_id: control.node }
 }
 
 fn new_app(instance: &Instance) -> NewApp {
@@ -126,10 +137,18 @@ fn new_app(instance: &Instance) -> NewApp {
 
 async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
     let store = &control.store;
-    store.add_database_catalog("theirs", instance.uid, "shop", &instance.creator).await.unwrap();
+    let catalog = NewDatabaseCatalog {
+        name: "theirs",
+        uid: Uuid::new_v4(),
+        instance_uid: instance.uid,
+        database_name: "shop",
+        creator: &instance.creator,
+    };
+    store.add_database_catalog(&catalog, &create(control)).await.unwrap();
     store.add_app(&new_app(instance), &[]).await.unwrap();
     let table = NewSyncedTable {
         name: String::from("theirs.s.t"),
+        id: Uuid::new_v4(),
         instance_uid: instance.uid,
         database_name: String::from("shop"),
         schema_name: String::from("s"),
@@ -141,5 +160,5 @@ async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
         policy: String::from("SNAPSHOT"),
         pipeline: None,
     };
-    control.store.add_synced_table(&table).await.unwrap().unwrap()
+    control.store.add_synced_table(&table, &create(control)).await.unwrap().unwrap()
 }

@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::unity::ObjectPatch;
-use crate::{Result, Store};
+use crate::{Create, Result, Store};
 
 #[derive(Debug, Clone)]
 pub struct DatabaseCatalogRow {
@@ -23,6 +23,15 @@ pub struct DatabaseCatalogRow {
     pub created_at: Timestamp,
     pub updated_at: Option<Timestamp>,
     pub updated_by: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewDatabaseCatalog<'a> {
+    pub name: &'a str,
+    pub uid: Uuid,
+    pub instance_uid: Uuid,
+    pub database_name: &'a str,
+    pub creator: &'a str,
 }
 
 const SELECT: &str = "select c.name, c.uid, c.instance_uid, i.name, c.database_name, c.creator, \
@@ -50,23 +59,24 @@ impl From<&Row> for DatabaseCatalogRow {
 }
 
 impl Store {
-    /// Refused by `database_catalogs_pkey` if the name is taken, by
-    /// `database_catalogs_database` if the database has a catalog.
+    /// Adds the catalog, and that its client has no answer yet. Refused by `database_catalogs_pkey` if
+    /// the name is taken, by `database_catalogs_database` if the database has a catalog.
     pub async fn add_database_catalog(
         &self,
-        name: &str,
-        instance: Uuid,
-        database: &str,
-        creator: &str,
+        new: &NewDatabaseCatalog<'_>,
+        create: &Create<'_>,
     ) -> Result<()> {
-        self.connection()
-            .await?
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        transaction
             .execute(
                 "insert into database_catalogs (name, uid, instance_uid, database_name, creator, owner)
                  values ($1, $2, $3, $4, $5, $5)",
-                &[&name, &Uuid::new_v4(), &instance, &database, &creator],
+                &[&new.name, &new.uid, &new.instance_uid, &new.database_name, &new.creator],
             )
             .await?;
+        create.note(&transaction, new.uid).await?;
+        transaction.commit().await?;
         Ok(())
     }
 

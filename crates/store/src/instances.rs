@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::{Result, Store};
+use crate::{Create, Result, Store};
 
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -27,6 +27,10 @@ pub struct Instance {
     /// The loopback address that is this instance's own, if it has one.
     pub address: Option<String>,
     pub attempts: i32,
+    /// It was asked for as stopped, and nobody has asked for anything else since.
+    pub created_stopped: bool,
+    /// When it was available for the first time.
+    pub available_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct NewInstance {
     pub pg_version: i32,
     pub spec: Value,
     pub state: String,
+    pub address: Option<String>,
+    pub created_stopped: bool,
 }
 
 /// What a reconciler writes after a pass.
@@ -49,7 +55,8 @@ pub struct InstanceStatus {
 }
 
 pub(crate) const COLUMNS: &str = "uid, name, node_id, creator, created_at, pg_version, spec, generation, \
-                       deleted_at, state, message, observed_generation, address, attempts";
+                       deleted_at, state, message, observed_generation, address, attempts, \
+                       created_stopped, available_at";
 
 impl From<&Row> for Instance {
     fn from(row: &Row) -> Self {
@@ -68,9 +75,14 @@ impl From<&Row> for Instance {
             observed_generation: row.get(11),
             address: row.get(12),
             attempts: row.get(13),
+            created_stopped: row.get(14),
+            available_at: row.get(15),
         }
     }
 }
+
+/// Among instances of one name: the one that is not being deleted, else the one whose deletion began last.
+pub(crate) const NEWEST_FIRST: &str = "deleted_at desc nulls first";
 
 /// Removes what hangs on an instance.
 const ON_INSTANCE: [&str; 3] = [
@@ -80,18 +92,20 @@ const ON_INSTANCE: [&str; 3] = [
 ];
 
 impl Store {
-    /// Adds the instance, which its creator may manage. Refused by the constraint
-    /// `instances_name_key` if the name is taken.
-    pub async fn add_instance(&self, new: &NewInstance) -> Result<Instance> {
-        let row = self
-            .connection()
-            .await?
+    /// Adds the instance, which its creator may manage, and that its client has no answer yet. Refused
+    /// by the constraint `instances_name_key` if the name is taken, by `instances_address_key` if the
+    /// address is.
+    pub async fn add_instance(&self, new: &NewInstance, create: &Create<'_>) -> Result<Instance> {
+        let mut client = self.connection().await?;
+        let transaction = client.transaction().await?;
+        let row = transaction
             .query_one(
                 &format!(
                     "with made as (
                          insert into instances
-                             (uid, name, node_id, creator, pg_version, spec, state)
-                         values ($1, $2, $3, $4, $5, $6, $7) returning *
+                             (uid, name, node_id, creator, pg_version, spec, state, address,
+                              created_stopped)
+                         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning *
                      ), given as (
                          insert into instance_permissions (instance_uid, principal_id, level)
                          select m.uid, p.id, 'CAN_MANAGE'
@@ -107,9 +121,13 @@ impl Store {
                     &new.pg_version,
                     &new.spec,
                     &new.state,
+                    &new.address,
+                    &new.created_stopped,
                 ],
             )
             .await?;
+        create.note(&transaction, new.uid).await?;
+        transaction.commit().await?;
         Ok(Instance::from(&row))
     }
 
@@ -122,11 +140,18 @@ impl Store {
         Ok(row.as_ref().map(Instance::from))
     }
 
+    /// The instance of this name; one that is being deleted only while no other has the name.
     pub async fn instance_by_name(&self, name: &str) -> Result<Option<Instance>> {
         let row = self
             .connection()
             .await?
-            .query_opt(&format!("select {COLUMNS} from instances where name = $1"), &[&name])
+            .query_opt(
+                &format!(
+                    "select {COLUMNS} from instances where name = $1
+                     order by {NEWEST_FIRST} limit 1"
+                ),
+                &[&name],
+            )
             .await?;
         Ok(row.as_ref().map(Instance::from))
     }
@@ -140,13 +165,16 @@ impl Store {
         Ok(row.as_ref().map(Instance::from))
     }
 
-    /// At most `limit` instances whose names follow `after`.
+    /// At most `limit` instances whose names follow `after`, one of each name.
     pub async fn instances(&self, after: &str, limit: i64) -> Result<Vec<Instance>> {
         let rows = self
             .connection()
             .await?
             .query(
-                &format!("select {COLUMNS} from instances where name > $1 order by name limit $2"),
+                &format!(
+                    "select distinct on (name) {COLUMNS} from instances where name > $1
+                     order by name, {NEWEST_FIRST} limit $2"
+                ),
                 &[&after, &limit],
             )
             .await?;
@@ -167,13 +195,15 @@ impl Store {
     }
 
     /// Writes a new spec if nobody has written since `generation` was read; the state, which waiting
-    /// clients poll, changes in the same statement.
+    /// clients poll, changes in the same statement. One that shall run is no longer one that was created
+    /// stopped.
     pub async fn update_instance_spec(
         &self,
         uid: Uuid,
         generation: i64,
         spec: &Value,
         state: &str,
+        stopped: bool,
     ) -> Result<Option<Instance>> {
         let row = self
             .connection()
@@ -182,11 +212,12 @@ impl Store {
                 &format!(
                     "update instances
                      set spec = $3, generation = generation + 1, state = $4, message = null,
-                         attempts = 0, next_attempt = now()
+                         attempts = 0, next_attempt = now(),
+                         created_stopped = created_stopped and $5
                      where uid = $1 and generation = $2 and deleted_at is null
                      returning {COLUMNS}"
                 ),
-                &[&uid, &generation, &spec, &state],
+                &[&uid, &generation, &spec, &state, &stopped],
             )
             .await?;
         Ok(row.as_ref().map(Instance::from))
@@ -237,6 +268,8 @@ impl Store {
             .execute(
                 "update instances
                  set state = $2, message = $3, observed_generation = $4,
+                     available_at = case when $2 = 'AVAILABLE' then coalesce(available_at, now())
+                                    else available_at end,
                      attempts = case when $4 = generation then 0 else attempts end
                  where uid = $1 and generation = $5",
                 &[&uid, &status.state, &status.message, &status.observed_generation, &generation],

@@ -5,6 +5,7 @@
 
 mod apps;
 mod connection;
+mod creates;
 mod database_catalogs;
 mod error;
 mod events;
@@ -34,7 +35,8 @@ use tokio_postgres::{Config, NoTls};
 use connection::Connection;
 
 pub use apps::{App, AppDeployment, AppGrant, AppRun, DatabaseOfApp, NewApp, NewDeployment};
-pub use database_catalogs::DatabaseCatalogRow;
+pub use creates::{Create, Repeated};
+pub use database_catalogs::{DatabaseCatalogRow, NewDatabaseCatalog};
 pub use error::Error;
 pub use events::{NewEvent, PipelineEvent};
 pub use federation::{FederationPolicy, FederationSpec};

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (10, include_str!("../migrations/0010_resources_of_grants.sql")),
     (11, include_str!("../migrations/0011_ends_of_policies.sql")),
     (12, include_str!("../migrations/0012_fields_that_clients_set.sql")),
+    (13, include_str!("../migrations/0013_first_answers.sql")),
 ];
 
 /// Key of the advisory lock that keeps two servers from migrating at once.

@@ -72,24 +72,25 @@ impl Store {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// At most `limit` instances whose names follow `after`, of those open to any of the principals.
+    /// At most `limit` instances whose names follow `after`, one of each name, of those open to any of
+    /// the principals.
     pub async fn instances_visible_to(
         &self,
         principals: &[i64],
         after: &str,
         limit: i64,
     ) -> Result<Vec<Instance>> {
-        let columns = instances::COLUMNS;
+        let (columns, newest_first) = (instances::COLUMNS, instances::NEWEST_FIRST);
         let rows = self
             .connection()
             .await?
             .query(
                 &format!(
-                    "select {columns} from instances
+                    "select distinct on (name) {columns} from instances
                      where name > $1 and exists (
                          select from instance_permissions g
                          where g.instance_uid = uid and g.principal_id = any($3))
-                     order by name limit $2"
+                     order by name, {newest_first} limit $2"
                 ),
                 &[&after, &limit, &principals],
             )

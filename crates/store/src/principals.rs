@@ -57,6 +57,14 @@ pub struct Principal {
     pub generation: i64,
 }
 
+impl Principal {
+    /// The group of every user and service principal, whose members are not written down.
+    #[must_use]
+    pub fn is_everybody(&self) -> bool {
+        self.built_in && self.user_name == "users"
+    }
+}
+
 /// A principal to be made, or the whole new value of one.
 #[derive(Clone)]
 pub struct PrincipalSpec {
@@ -348,6 +356,7 @@ impl Store {
                 "select m.id, g.id, g.kind, g.display_name,
                         exists (select from group_members d
                                 where d.group_id = g.id and d.member_id = m.id)
+                        or g.built_in and g.user_name = 'users'
                  from unnest($1::bigint[]) m (id), lateral groups_of(m.id) above (id)
                  join principals g on g.id = above.id
                  order by g.id",
@@ -357,7 +366,7 @@ impl Store {
         Ok(by_first_column(&rows))
     }
 
-    /// The direct members of each of these groups.
+    /// The direct members of each of these groups. Those of `users` are everybody but groups.
     pub async fn members_of(&self, groups: &[i64]) -> Result<HashMap<i64, Vec<Membership>>> {
         let rows = self
             .connection()
@@ -365,7 +374,12 @@ impl Store {
             .query(
                 "select m.group_id, p.id, p.kind, p.display_name, true
                  from group_members m join principals p on p.id = m.member_id
-                 where m.group_id = any($1) order by p.id",
+                 where m.group_id = any($1)
+                 union all
+                 select g.id, p.id, p.kind, p.display_name, true
+                 from principals g join principals p on p.kind <> 'GROUP'
+                 where g.id = any($1) and g.built_in and g.user_name = 'users'
+                 order by 2",
                 &[&groups],
             )
             .await?;
@@ -388,7 +402,8 @@ fn by_first_column(rows: &[Row]) -> HashMap<i64, Vec<Membership>> {
 
 /// One change at a time, so that two together cannot remove the last administrator.
 async fn lock_memberships(transaction: &Transaction<'_>) -> Result<()> {
-    transaction.execute("select from principals where built_in for update", &[]).await?;
+    let lock = "select from principals where built_in order by id for update";
+    transaction.execute(lock, &[]).await?;
     Ok(())
 }
 

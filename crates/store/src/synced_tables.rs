@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::connection::Transaction;
 use crate::updates::{add_part, cancel_parts};
-use crate::{Result, Store};
+use crate::{Create, Result, Store};
 
 #[derive(Debug, Clone)]
 pub struct SyncedTable {
@@ -54,6 +54,7 @@ pub struct AppliedVersion {
 #[derive(Debug, Clone)]
 pub struct NewSyncedTable {
     pub name: String,
+    pub id: Uuid,
     pub instance_uid: Uuid,
     pub database_name: String,
     pub schema_name: String,
@@ -120,10 +121,14 @@ impl From<&Row> for SyncedTable {
 }
 
 impl Store {
-    /// Adds the table, and to its pipeline an update that loads it. Refused by `synced_tables_pkey` if the
+    /// Adds the table, to its pipeline an update that loads it, and that its client has no answer yet. Refused by `synced_tables_pkey` if the
     /// name is taken, by `synced_tables_target` if another synced table writes the same PostgreSQL table.
     /// Gives nothing if the pipeline that it should share is not there, or is another instance's.
-    pub async fn add_synced_table(&self, new: &NewSyncedTable) -> Result<Option<SyncedTable>> {
+    pub async fn add_synced_table(
+        &self,
+        new: &NewSyncedTable,
+        create: &Create<'_>,
+    ) -> Result<Option<SyncedTable>> {
         let mut client = self.connection().await?;
         let transaction = client.transaction().await?;
         let Some(pipeline) = pipeline_of(&transaction, new).await? else { return Ok(None) };
@@ -136,7 +141,7 @@ impl Store {
                 ),
                 &[
                     &new.name,
-                    &Uuid::new_v4(),
+                    &new.id,
                     &pipeline,
                     &new.instance_uid,
                     &new.database_name,
@@ -151,6 +156,7 @@ impl Store {
             .await?;
         let table = SyncedTable::from(&row);
         add_part(&transaction, &table, new.policy == "CONTINUOUS").await?;
+        create.note(&transaction, new.id).await?;
         transaction.commit().await?;
         Ok(Some(table))
     }

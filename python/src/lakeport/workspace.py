@@ -6,11 +6,13 @@ guides, and in no release of the official SDK. Owns translating them; everything
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from databricks.sdk import WorkspaceClient as OfficialWorkspaceClient
 from databricks.sdk.service import database as wire
-from databricks.sdk.service._internal import Wait
+
+from lakeport.waiting import Waiting
 
 
 class DatabaseAPI(wire.DatabaseAPI):
@@ -26,15 +28,26 @@ class DatabaseAPI(wire.DatabaseAPI):
         *,
         name: str | None = None,
         **fields: Any,
-    ) -> Wait[wire.DatabaseInstance]:
-        """Creates an instance, given whole or by its fields; `.result()` waits for it."""
-        if database_instance is not None:
-            if name is not None or fields:
-                raise TypeError("give the instance whole or by its fields, not both")
-            return super().create_database_instance(database_instance)
-        if name is None:
-            raise TypeError("create_database_instance: name is missing")
-        return super().create_database_instance(wire.DatabaseInstance(name=name, **fields))
+    ) -> Waiting[wire.DatabaseInstance]:
+        """Creates an instance, given whole or by its fields; `.result()` waits for it.
+
+        What is returned has the instance's fields at once: `read_write_dns` can be connected to, and
+        the login waits for the instance.
+        """
+        instance = _whole(database_instance, name, fields)
+        return Waiting.of(super().create_database_instance(instance))
+
+    def create_database_instance_and_wait(
+        self,
+        database_instance: wire.DatabaseInstance | None = None,
+        timeout: timedelta = timedelta(minutes=20),
+        *,
+        name: str | None = None,
+        **fields: Any,
+    ) -> wire.DatabaseInstance:
+        """The same, and waits until the instance is available."""
+        instance = _whole(database_instance, name, fields)
+        return self.create_database_instance(instance).result(timeout=timeout)
 
     def register_database_instance(
         self,
@@ -46,8 +59,10 @@ class DatabaseAPI(wire.DatabaseAPI):
     ) -> wire.DatabaseCatalog:
         """Registers a database of the instance as a catalog; the database is created if need be.
 
-        A catalog shows a whole database: a schema is not registered but made sure to exist.
+        Waits for an instance that is starting. A catalog shows a whole database: a schema is not
+        registered but made sure to exist.
         """
+        self._wait_while_starting(name)
         made = self.create_database_catalog(
             wire.DatabaseCatalog(
                 name=catalog,
@@ -73,6 +88,13 @@ class DatabaseAPI(wire.DatabaseAPI):
             name, wire.DatabaseInstance(name=name, stopped=True), update_mask="stopped"
         )
 
+    def _wait_while_starting(self, name: str) -> None:
+        """One that is stopped never becomes available by waiting: what comes next says so."""
+        instance = self.get_database_instance(name)
+        ends = (wire.DatabaseInstanceState.STOPPED, wire.DatabaseInstanceState.DELETING)
+        if instance.state not in ends and not instance.stopped:
+            self.wait_get_database_instance_database_available(name)
+
     def _make_schema(self, instance: str, database: str, schema: str) -> None:
         from psycopg import sql
 
@@ -82,6 +104,19 @@ class DatabaseAPI(wire.DatabaseAPI):
             connection.execute(
                 sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
             )
+
+
+def _whole(
+    instance: wire.DatabaseInstance | None, name: str | None, fields: dict[str, Any]
+) -> wire.DatabaseInstance:
+    """The instance of a call that takes it whole or by its fields."""
+    if instance is None:
+        if name is None:
+            raise TypeError("create_database_instance: name is missing")
+        return wire.DatabaseInstance(name=name, **fields)
+    if name is not None or fields:
+        raise TypeError("give the instance whole or by its fields, not both")
+    return instance
 
 
 class WorkspaceClient(OfficialWorkspaceClient):

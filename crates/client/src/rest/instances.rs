@@ -151,9 +151,16 @@ impl Client {
         mut on_progress: impl FnMut(&DatabaseInstance),
     ) -> Result<()> {
         let mut polls = Polls::new(timeout);
+        let mut deleted = None;
         loop {
             match self.get_database_instance(name).await {
-                Ok(instance) => on_progress(&instance),
+                Ok(instance) => {
+                    // The name is free already: it may be another's.
+                    if *deleted.get_or_insert_with(|| instance.uid.clone()) != instance.uid {
+                        return Ok(());
+                    }
+                    on_progress(&instance);
+                }
                 Err(error) if error.is_not_found() => return Ok(()),
                 Err(error) => return Err(error),
             }

@@ -52,6 +52,7 @@ impl Control {
                 false => error.into(),
             }
         })?;
+        self.identities_changed().await;
         self.settle_app(id).await;
         self.get_app(caller, &request.name).await
     }
@@ -139,6 +140,7 @@ impl Control {
         let app = self.authorize_app(caller, name).await?;
         self.store.mark_app_deleted(&app).await?;
         self.rights_changed().await;
+        self.identities_changed().await;
         let deleting = self.authorize_app(caller, name).await?;
         let answer = self.app_to_wire(&deleting).await?;
         self.settle_app(app.id).await;

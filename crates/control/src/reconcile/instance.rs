@@ -1,5 +1,6 @@
 //! The reconciler of a database instance.
 
+use jiff::{SignedDuration, Timestamp};
 use lakeport_api::InstanceState;
 use lakeport_engine::{ClusterId, Observed, Process, Settings};
 use lakeport_store::{Instance, InstanceStatus};
@@ -8,6 +9,10 @@ use uuid::Uuid;
 use super::backoff;
 use crate::instances::{spec_of, wire_name};
 use crate::{Control, Error, Result};
+
+/// A client that waits for an instance looks every ten seconds, and a little by chance. One that was
+/// created stopped is available for longer than that, and then stops.
+const SEEN_AVAILABLE: SignedDuration = SignedDuration::from_secs(15);
 
 /// What should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,9 +112,16 @@ fn desired(control: &Control, instance: &Instance) -> Result<Desired> {
     let major = u32::try_from(instance.pg_version).unwrap_or_default();
     Ok(Desired {
         deleted: instance.deleted_at.is_some(),
-        stopped: spec.stopped(),
+        stopped: spec.stopped() && !is_to_be_seen(instance, Timestamp::now()),
         settings: Settings::for_instance(control.unit, spec.units(), major),
     })
+}
+
+/// Whether clients that wait for an instance that was created stopped may not have seen it yet: none takes
+/// STOPPED for an end of its waiting.
+fn is_to_be_seen(instance: &Instance, now: Timestamp) -> bool {
+    let seen = |since: Timestamp| since.duration_until(now) >= SEEN_AVAILABLE;
+    instance.created_stopped && !instance.available_at.is_some_and(seen)
 }
 
 async fn observe(control: &Control, instance: &Instance) -> Seen {
@@ -170,6 +182,7 @@ pub(super) async fn reconcile(control: &Control, uid: Uuid) {
         if let Err(error) = control.store.postpone_instance(uid, &message, delay).await {
             tracing::warn!(instance.uid = %uid, %error, "recording a failed pass failed");
         }
+        control.ready.changed();
     }
 }
 
@@ -193,6 +206,7 @@ async fn pass(control: &Control, instance: &Instance) -> Result<()> {
     }
     if desired.deleted {
         control.store.forget_instance(instance.uid).await?;
+        control.ready.changed();
         tracing::info!(instance.name, instance.uid = %instance.uid, "deleted");
         return Ok(());
     }
@@ -265,6 +279,7 @@ mod tests {
     use lakeport_engine::CapacityUnit;
 
     use super::*;
+    use crate::instances::tests::sample;
 
     fn desired(stopped: bool, units: u32) -> Desired {
         let settings = Settings::for_instance(CapacityUnit::default(), units, 16);
@@ -317,6 +332,22 @@ mod tests {
             steps(&desired(false, 1), &seen(Process::Down, Some(1))),
             [Step::Enter(InstanceState::Starting), Step::Start, Step::Own]
         );
+    }
+
+    #[test]
+    fn one_that_was_created_stopped_is_seen_by_every_waiting_client() {
+        let now = Timestamp::now();
+        let ago = |seconds| Some(now - SignedDuration::from_secs(seconds));
+        let instance = |created_stopped, available_at| Instance {
+            created_stopped,
+            available_at,
+            ..sample(InstanceState::Available)
+        };
+        for (since, to_be_seen) in [(None, true), (ago(0), true), (ago(11), true), (ago(15), false)]
+        {
+            assert_eq!(is_to_be_seen(&instance(true, since), now), to_be_seen, "{since:?}");
+            assert!(!is_to_be_seen(&instance(false, since), now));
+        }
     }
 
     #[test]

@@ -221,7 +221,8 @@ impl Engine for LocalEngine {
         if !cluster.exists() {
             return Ok(());
         }
-        files::publish_identities(&cluster, json)
+        let json = json.to_owned();
+        run_blocking(move || files::publish_identities(&cluster, &json)).await
     }
 
     fn endpoint(&self, id: &ClusterId) -> Endpoint {

@@ -15,6 +15,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// What the gateway is told.
@@ -26,6 +27,8 @@ pub(crate) struct Script {
     /// The instance that the listener's own address stands for.
     pub(crate) address: Option<String>,
     pub(crate) backends: HashMap<String, Result<PathBuf, BackendFailure>>,
+    /// What becomes of an instance that starts, once that is known.
+    pub(crate) started: watch::Sender<Option<Result<PathBuf, BackendFailure>>>,
     /// The lengths of the tokens that were looked at.
     pub(crate) looked_at: Mutex<Vec<usize>>,
 }
@@ -105,6 +108,12 @@ impl Route for Script {
 
     async fn backend(&self, uid: &str) -> Result<Backend, BackendFailure> {
         self.backends[uid].clone().map(|socket| Backend { socket })
+    }
+
+    async fn backend_once_started(&self, _: &Instance) -> Result<Backend, BackendFailure> {
+        let mut started = self.started.subscribe();
+        let started = started.wait_for(Option::is_some).await.unwrap().clone();
+        started.unwrap().map(|socket| Backend { socket })
     }
 }
 

@@ -194,6 +194,10 @@ async fn list(call: &Call) -> Result<Output> {
 async fn create_or_update(call: &Call, arguments: Arguments) -> Result<Output> {
     let name = required("create_or_update", "name", arguments.name.clone())?;
     match call.client().get_database_instance(&name).await {
+        // Its name is free already.
+        Ok(instance) if instance.state == Some(InstanceState::Deleting) => {
+            create(call, &name, &arguments).await
+        }
         Ok(instance) => update(call, &instance, &arguments).await,
         Err(error) if error.is_not_found() => create(call, &name, &arguments).await,
         Err(error) => Err(error.into()),

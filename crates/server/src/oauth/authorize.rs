@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use lakeport_api::scim::Password;
 use lakeport_control::Control;
-use lakeport_identity::oauth::{AuthorizationRequest, Code, Error, Parameters, Redirect};
+use lakeport_identity::oauth::{
+    AuthorizationRequest, CLI_CLIENT, Code, Error, Parameters, Redirect,
+};
 use lakeport_store::Principal;
 
 use super::browser::Browser;
@@ -170,13 +172,13 @@ fn show(
     user: Option<&Principal>,
     problem: Option<&str>,
 ) -> Response {
-    let page = Page::new("Allow access").alert(problem).text(match asked.request.resource() {
-        None => {
-            "The Databricks command line or SDK on this computer asks to use Lakeport in your name, \
-             with all rights that you have."
-        }
-        Some(_) => tools_consent(asked.request.scope()),
-    });
+    let page = Page::new("Allow access")
+        .alert(problem)
+        .text(&who_asks(asked.request.redirect.origin()))
+        .text(match asked.request.resource() {
+            None => "It asks to use Lakeport in your name, with all rights that you have.",
+            Some(_) => tools_consent(asked.request.scope()),
+        });
     let proof = browser.proof(control);
     let action = format!("/oidc/v1/authorize?{}", asked.query);
     let page = match user {
@@ -207,21 +209,30 @@ fn show(
     response
 }
 
+/// What is known of the client. Every public client has the same id, so the id says nothing about who it is.
+fn who_asks(origin: String) -> String {
+    format!(
+        "A program on this computer, which listens at {origin} and uses the client id \
+         \"{CLI_CLIENT}\", wants to log in. Any program can use this id: allow it only if you have \
+         just started it yourself."
+    )
+}
+
 /// What an agent could do at its worst.
 fn tools_consent(scope: &str) -> &'static str {
     match scope_access(scope) {
-        None => "An agent on this computer asks who you are, and for nothing else.",
+        None => "It asks who you are, and for nothing else.",
         Some(Access::Observe) => {
-            "An agent on this computer asks to look in your name, with Lakeport's tools, at your \
+            "It asks to look in your name, with Lakeport's tools, at your \
              instances and at what your databases hold. It cannot change anything."
         }
         Some(Access::Manage) => {
-            "An agent on this computer asks to use Lakeport's tools in your name: to look at your \
+            "It asks to use Lakeport's tools in your name: to look at your \
              databases, to make, change and delete instances and synced tables, and to get \
              passwords of databases."
         }
         Some(Access::Write) => {
-            "An agent on this computer asks to use all of Lakeport's tools in your name: to make, \
+            "It asks to use all of Lakeport's tools in your name: to make, \
              change and delete instances and synced tables, and to run any SQL in your databases."
         }
     }

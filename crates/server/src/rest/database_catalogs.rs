@@ -1,6 +1,7 @@
 //! `/api/2.0/database/catalogs`.
 
 use axum::extract::State;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lakeport_api::{DatabaseCatalog, DatabaseCatalogList, ErrorCode};
@@ -13,6 +14,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::path::Path;
 use super::query::{Paging, Query};
+use crate::delivery::{self, SentBy};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -24,13 +26,17 @@ pub(crate) fn routes() -> Router<App> {
 async fn create(
     State(app): State<App>,
     caller: Caller,
+    SentBy(sender): SentBy,
     Body(request): Body<DatabaseCatalog>,
-) -> Result<Json<DatabaseCatalog>, ApiError> {
+) -> Result<Response, ApiError> {
     let instance = &request.database_instance_name;
     if !instance.is_empty() {
         app.control.authorize_instance(&caller.0, instance, Capability::CanUse).await?;
     }
-    Ok(Json(app.control.create_database_catalog(caller.name(), &request).await?))
+    delivery::create(async move {
+        app.control.create_database_catalog(caller.name(), &sender, &request).await
+    })
+    .await
 }
 
 async fn read(

@@ -1,6 +1,7 @@
 //! `/api/2.0/database/instances`.
 
 use axum::extract::State;
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use lakeport_api::{DatabaseInstance, DatabaseInstanceList};
@@ -14,6 +15,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::path::Path;
 use super::query::{Paging, Query};
+use crate::delivery::{self, SentBy};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -26,10 +28,14 @@ pub(crate) fn routes() -> Router<App> {
 async fn create(
     State(app): State<App>,
     caller: Caller,
+    SentBy(sender): SentBy,
     Body(request): Body<DatabaseInstance>,
-) -> Result<Json<DatabaseInstance>, ApiError> {
+) -> Result<Response, ApiError> {
     app.control.authorize_create_instance(&caller.0).await?;
-    Ok(Json(app.control.create_instance(caller.name(), &request).await?))
+    delivery::create(
+        async move { app.control.create_instance(caller.name(), &sender, &request).await },
+    )
+    .await
 }
 
 async fn read(

@@ -10,7 +10,7 @@ mod credentials;
 mod database_catalogs;
 mod database_tables;
 pub(crate) mod discovery;
-mod error;
+pub(crate) mod error;
 mod federation_policies;
 mod instances;
 mod login_links;

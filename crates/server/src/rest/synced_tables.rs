@@ -1,6 +1,7 @@
 //! `/api/2.0/database/synced_tables`, and their settings below `/api/2.0/lakeport/synced_tables`.
 
 use axum::extract::State;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use lakeport_api::{ErrorCode, SyncSettings, SyncedDatabaseTable, SyncedDatabaseTableList};
@@ -14,6 +15,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::path::Path;
 use super::query::{Paging, Query};
+use crate::delivery::{self, SentBy};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -29,11 +31,15 @@ pub(crate) fn routes() -> Router<App> {
 async fn create(
     State(app): State<App>,
     caller: Caller,
+    SentBy(sender): SentBy,
     Body(request): Body<SyncedDatabaseTable>,
-) -> Result<Json<SyncedDatabaseTable>, ApiError> {
+) -> Result<Response, ApiError> {
     let instance = request.database_instance_name.as_deref();
     app.control.authorize_synced_table_target(&caller.0, &request.name, instance).await?;
-    Ok(Json(app.control.create_synced_table(&caller.0, &request).await?))
+    delivery::create(
+        async move { app.control.create_synced_table(&caller.0, &sender, &request).await },
+    )
+    .await
 }
 
 async fn read(
