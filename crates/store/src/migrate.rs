@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (9, include_str!("../migrations/0009_reader_roles.sql")),
     (10, include_str!("../migrations/0010_resources_of_grants.sql")),
     (11, include_str!("../migrations/0011_ends_of_policies.sql")),
+    (12, include_str!("../migrations/0012_reader_revisions.sql")),
 ];
 
 /// Key of the advisory lock that keeps two servers from migrating at once.
