@@ -322,7 +322,6 @@ def test_a_refused_sync_leaves_nothing_behind(
         "primary_key_columns": ["id"],
     }
     for change, named in [
-        ({}, "delta.enableChangeDataFeed"),
         ({"scheduling_policy": "SOMETIMES"}, "scheduling_policy"),
         ({"source_table_name": f"{lake}.shop.absent"}, "source_table_name"),
         ({"source_table_name": "absent"}, "source_table_name"),

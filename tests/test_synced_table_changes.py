@@ -155,15 +155,28 @@ def test_timeseries_key_keeps_the_newest(api, catalog, instance, delta, login: L
 
 
 @pytest.mark.parametrize("policy", ["TRIGGERED", "CONTINUOUS"])
-def test_a_source_without_a_feed_is_refused(
-    api: Api, catalog: str, instance: dict, delta: DeltaTables, policy: str
+def test_a_source_without_a_feed_fails_until_it_has_one(
+    api: Api, catalog: str, instance: dict, delta: DeltaTables, login: Login, policy: str
 ) -> None:
+    source = Source(delta, products([1]))
     name = f"{catalog}.{catalog}.products"
-    register(api, name, delta.write("products", products([1])))
+    register(api, name, source.location)
     body = body_of(f"{name}_synced", instance["name"], name, ["product_id"], policy)
-    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
-    assert "delta.enableChangeDataFeed = true" in refusal.message
-    api.refused(404, "GET", f"{SYNCED_TABLES}/{name}_synced")
+    told = api.ok("POST", SYNCED_TABLES, body)["data_synchronization_status"]
+    assert "delta.enableChangeDataFeed = true" in told["message"]
+    table = SyncedTable(api, f"{name}_synced")
+    status = table.wait_failed()
+    assert status["detailed_state"] == "SYNCED_TABLE_OFFLINE_FAILED"
+    assert "SOURCE_READ_ERROR" in status["message"]
+    assert "delta.enableChangeDataFeed = true" in status["message"]
+    events = api.ok("GET", f"{table.pipeline}/events")["events"]
+    assert any(event["level"] == "WARN" and name in event["message"] for event in events), events
+
+    source.table.alter.set_table_properties(FEED)
+    table.start_update()
+    table.wait_version(1)
+    assert served(login, relation(table)) == source.rows()
+    table.delete(purge_data="true")
 
 
 # --- CONTINUOUS -----------------------------------------------------------------------------------

@@ -160,23 +160,23 @@ def test_a_target_that_exists_is_left_alone(
     assert login.value(f"SELECT mine FROM {catalog}.synced") == 7
 
 
-def test_what_is_missing_is_made_only_if_that_is_asked_for(
+def test_a_missing_schema_is_made_and_a_missing_database_if_that_is_asked_for(
     api: Api, catalog: str, instance: dict, delta: DeltaTables, login: Login
 ) -> None:
     source, synced = (f"{catalog}.{catalog}.{table}" for table in ("source", "synced"))
     register(api, source, delta.write("source", GOOD))
     body = body_of(synced, instance["name"], source, ["id"])
     del body["spec"]["create_database_objects_if_missing"]
-    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
-    assert f'schema "{catalog}" was not found' in refusal.message
-    assert "create_database_objects_if_missing" in refusal.message
-    body["logical_database_name"] = catalog
-    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
+    missing = body | {"logical_database_name": catalog}
+    refusal = api.refused(400, "POST", SYNCED_TABLES, missing)
     assert refusal.message.startswith("logical_database_name")
+    assert "create_database_objects_if_missing" in refusal.message
     api.refused(404, "GET", f"{SYNCED_TABLES}/{synced}")
-    made = f"SELECT count(*) FROM pg_namespace WHERE nspname = '{catalog}'"
-    assert login.value(made) == 0
     assert login.value(f"SELECT count(*) FROM pg_database WHERE datname = '{catalog}'") == 0
+    api.ok("POST", SYNCED_TABLES, body)
+    SyncedTable(api, synced).wait_online()
+    owner = f"SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = '{catalog}'"
+    assert login.value(owner) == login.user
 
 
 def test_a_catalog_and_an_instance_that_disagree_are_refused(

@@ -329,24 +329,6 @@ def test_delete_with_purge_drops_them(users: SyncedTable, login: Login) -> None:
     assert login.value(f"SELECT to_regclass('{relation(users)}')") is None
 
 
-@pytest.mark.parametrize("policy", ["TRIGGERED", "CONTINUOUS", "SOMETIMES"])
-def test_other_policies_are_refused_before_anything_is_made(
-    api: Api, catalog: str, instance: dict, login: Login, delta: DeltaTables, policy: str
-) -> None:
-    register(api, f"{catalog}.{catalog}.users", delta.write("users", rows.many(10)))
-    body = body_of(
-        f"{catalog}.{catalog}.synced",
-        instance["name"],
-        f"{catalog}.{catalog}.users",
-        [rows.KEY],
-        policy,
-    )
-    refusal = api.refused(400, "POST", SYNCED_TABLES, body)
-    assert policy in refusal.message
-    api.refused(404, "GET", f"{SYNCED_TABLES}/{catalog}.{catalog}.synced")
-    assert login.value(f"SELECT to_regnamespace('{catalog}')") is None
-
-
 def test_unknown_source_and_instance_are_not_found(
     api: Api, catalog: str, instance: dict, delta: DeltaTables
 ) -> None:

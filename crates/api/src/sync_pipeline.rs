@@ -46,7 +46,7 @@ pub struct SyncSettings {
     /// Share of differing rows above which a refresh replaces all rows at once, 0 to 1; readers wait meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub swap_share: Option<f64>,
-    /// Read the whole source where changes are out of reach, instead of failing.
+    /// Read the whole source where changes are out of reach, or its columns have changed, instead of failing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reload_on_gap: Option<bool>,
     /// Bounds what a run reads ahead.

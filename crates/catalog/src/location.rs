@@ -56,6 +56,9 @@ impl Location {
         }
         let url = if text.starts_with('/') {
             Url::from_directory_path(text).ok()
+        } else if text.starts_with("file:") {
+            // A parser would take a backslash, which a folder's name may hold, for a slash.
+            Url::parse(&text.replace('\\', "%5C")).ok()
         } else {
             Url::parse(text).ok()
         };
@@ -152,6 +155,17 @@ mod tests {
         assert_eq!(Location::parse("/data/t").unwrap().as_str(), "file:///data/t/");
         assert_eq!(Location::parse("s3://b/t").unwrap().as_str(), "s3://b/t");
         assert!(Location::parse("abfss://c@a.dfs.example/t").is_ok());
+    }
+
+    #[test]
+    fn names_are_kept_as_they_are() {
+        for folder in ["/data/loc%20pct", "/data/a\\b", "/data/a b", "/data/100%"] {
+            let location = Location::parse(folder).unwrap();
+            assert_eq!(location.file_path().unwrap(), PathBuf::from(folder), "{location}");
+            assert_eq!(Location::parse(location.as_str()).unwrap(), location);
+        }
+        let url = Location::parse("file:///data/a\\b").unwrap();
+        assert_eq!(url.file_path().unwrap(), PathBuf::from("/data/a\\b"));
     }
 
     #[test]

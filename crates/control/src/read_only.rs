@@ -17,12 +17,9 @@ use lakeport_pg::{QualifiedName, quote_literal};
 
 const TRIGGER: &str = "lakeport_read_only";
 
-/// Where the sync engine keeps what it has applied: as precious as the rows.
-const POSITIONS: &str = "lakeport_sync.positions";
-
 /// Repeating it changes nothing.
 pub(crate) fn protect_sql(table: &QualifiedName) -> String {
-    let (table, positions) = (attach(&table.to_string()), attach(POSITIONS));
+    let (table, positions) = (attach(&table.to_string()), attach_to_positions());
     format!("{}\n{table}\n{positions}\n{HIDE}", guards())
 }
 
@@ -176,6 +173,24 @@ fn attach(table: &str) -> String {
              before insert or update or delete or truncate on {table}
              for each statement execute function lakeport_guard.refuse_write();
          alter table {table} enable always trigger {TRIGGER};"
+    )
+}
+
+/// Where our sync engine keeps what it has applied: as precious as the rows. Those of a person who runs syncs of their
+/// own are that person's.
+fn attach_to_positions() -> String {
+    format!(
+        r"
+do $guard$ declare positions text;
+begin
+    for positions in
+        select format('%I.%I', schemaname, tablename) from pg_tables
+        where tablename = 'positions' and tableowner = '{WRITER_ROLE}'
+    loop
+        execute format($sql${}$sql$, positions, positions);
+    end loop;
+end $guard$;",
+        attach("%s")
     )
 }
 

@@ -130,6 +130,10 @@ pub struct RunError {
     pub message: String,
     /// Whether the same run may succeed later without anyone doing anything.
     pub retryable: bool,
+    /// Whether a run that reads the whole source would succeed.
+    pub heals_by_reload: bool,
+    /// Whether the source records no changes to follow.
+    pub feed_off: bool,
 }
 
 #[async_trait]
@@ -164,7 +168,21 @@ pub trait SyncRunner: Send + Sync {
         cancel: CancellationToken,
     ) -> Result<(), RunError>;
 
-    /// Drops the table and what is known of it, or only the latter.
+    /// Which revision of the reader this is: it grows when values of some source are read otherwise than before.
+    fn reader_revision(&self) -> i32;
+
+    /// Why readers before this one may have read the source wrongly, if they may.
+    async fn misread(&self, source: &DeltaLocation) -> Result<Option<String>, RunError>;
+
+    /// Whether the table is there as a sync that has ended left it.
+    async fn is_left(
+        &self,
+        target: tokio_postgres::Config,
+        schema: &str,
+        table: &str,
+    ) -> Result<bool, RunError>;
+
+    /// Ends the sync of a table: drops it, or leaves it and remembers that.
     async fn release(
         &self,
         target: tokio_postgres::Config,

@@ -107,26 +107,25 @@ fn type_choice(choice: &TypeOverride) -> Result<TypeChoice> {
     Ok(TypeChoice { column: column.clone(), pg_type })
 }
 
-/// What follows changes needs a source that records them.
-pub(crate) fn check_feed(
+/// What whoever creates the table should know at once: its first run will fail, because the source records no
+/// changes to follow.
+pub(crate) fn feed_warning(
     spec: &SyncedTableSpec,
     source: &TableName,
     inspection: &Inspection,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let on = inspection.properties.get(CHANGE_DATA_FEED);
     let on = on.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let reloads = spec.lakeport.as_ref().is_some_and(|set| set.reload_on_gap == Some(true));
     let policy = policy(spec)?;
-    if on || policy == Policy::Snapshot {
-        return Ok(());
+    if on || reloads || policy == Policy::Snapshot {
+        return Ok(None);
     }
-    Err(Error::invalid(
-        "spec.scheduling_policy",
-        format!(
-            "{} needs the change data feed of {source}; set the table property \
-             {CHANGE_DATA_FEED} = true, or use SNAPSHOT",
-            policy.name()
-        ),
-    ))
+    Ok(Some(format!(
+        "{} needs the change data feed of {source}, which is off: set the table property \
+         {CHANGE_DATA_FEED} = true and start an update, or use SNAPSHOT.",
+        policy.name()
+    )))
 }
 
 pub(crate) fn check_columns(spec: &SyncedTableSpec, inspection: &Inspection) -> Result<()> {

@@ -2,6 +2,8 @@
 //!
 //! Everything that can be wrong with a request is found before anything is made.
 
+use std::time::Duration;
+
 use lakeport_api::{SyncedDatabaseTable, SyncedTableSpec, SyncedTableState};
 use lakeport_catalog::TableName;
 use lakeport_pg::QualifiedName;
@@ -10,11 +12,15 @@ use uuid::Uuid;
 
 use crate::page::PageRequest;
 use crate::synced_table_spec::{
-    check_columns, check_feed, check_spec, needs_vectors, policy, shape_of,
+    check_columns, check_spec, feed_warning, needs_vectors, policy, shape_of,
 };
 use crate::synced_table_wire::{state_name, to_wire};
-use crate::target::check_place;
+use crate::target::{check_place, refused};
 use crate::{Capability, Control, Created, Error, Kind, Page, Result, Sender};
+
+/// How long a new synced table waits for the one whose name or place it takes.
+const ENDING_TIMEOUT: Duration = Duration::from_secs(20);
+const ENDING_POLL: Duration = Duration::from_millis(50);
 
 impl Control {
     pub async fn create_synced_table(
@@ -32,14 +38,15 @@ impl Control {
         QualifiedName::new(&name.schema, &name.table)
             .map_err(|error| Error::invalid("name", error))?;
         let (instance, database) = self.target_of(&name, request).await?;
+        self.wait_for_ending(request, &instance, [&database, &name.schema, &name.table]).await?;
         if let Some(existing) = self.store.synced_table(&request.name).await? {
             return self.repeated_synced_table(&existing, &instance, &create).await;
         }
         let pipeline = self.shared_pipeline(caller, spec, &instance).await?;
         self.check_storage(spec).await?;
-        self.check_source(caller, spec).await?;
+        let warning = self.check_source(caller, spec).await?;
         self.require_available(&instance)?;
-        self.check_target(&instance, &database, &name, spec).await?;
+        self.check_target(caller, &instance, &database, &name, spec).await?;
         let json = |value: serde_json::Result<serde_json::Value>| {
             value.map_err(|error| Error::internal("writing a synced table's request", error))
         };
@@ -56,6 +63,7 @@ impl Control {
             state: state_name(SyncedTableState::Provisioning),
             policy: policy(spec)?.name().to_owned(),
             pipeline,
+            warning,
         };
         let unanswered = self.unanswered(new.id);
         let table = match self.store.add_synced_table(&new, &create).await {
@@ -76,6 +84,30 @@ impl Control {
         };
         self.wake.notify_one();
         Ok(Created { answer: to_wire(&table, &instance.name, None)?, unanswered })
+    }
+
+    /// A synced table that is about to go soon makes room for a new one.
+    async fn wait_for_ending(
+        &self,
+        request: &SyncedDatabaseTable,
+        instance: &Instance,
+        target: [&str; 3],
+    ) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + ENDING_TIMEOUT;
+        while let Some(ending) =
+            self.store.ending_synced_table(&request.name, instance.uid, target).await?
+        {
+            if tokio::time::Instant::now() >= deadline {
+                let why = ending.message.map(|message| format!(" ({message})")).unwrap_or_default();
+                return Err(Error::already_exists(format!(
+                    "synced table \"{}\" already exists and is still being deleted{why}; try again",
+                    ending.name
+                )));
+            }
+            self.wake.notify_one();
+            tokio::time::sleep(ENDING_POLL).await;
+        }
+        Ok(())
     }
 
     async fn repeated_synced_table(
@@ -134,7 +166,12 @@ impl Control {
         Ok((instance, catalog.database_name))
     }
 
-    async fn check_source(&self, caller: &Principal, spec: &SyncedTableSpec) -> Result<()> {
+    /// Gives what the caller should know of a source that is there.
+    async fn check_source(
+        &self,
+        caller: &Principal,
+        spec: &SyncedTableSpec,
+    ) -> Result<Option<String>> {
         let source = spec.source_table_full_name.as_deref().unwrap_or_default();
         let name: TableName =
             source.parse().map_err(|error| Error::invalid("spec.source_table_full_name", error))?;
@@ -144,12 +181,12 @@ impl Control {
             Error::invalid("spec.source_table_full_name", format!("{name}: {}", error.message))
         })?;
         check_columns(spec, &inspection)?;
-        check_feed(spec, &name, &inspection)?;
         let shape = shape_of(spec)?;
         self.runner
             .check_shape(&location, &shape)
             .await
-            .map_err(|error| Error::invalid("spec", format!("{name}: {}", error.message)))
+            .map_err(|error| Error::invalid("spec", format!("{name}: {}", error.message)))?;
+        feed_warning(spec, &name, &inspection)
     }
 
     /// The pipeline that the table is to share: one of the same instance and policy.
@@ -190,9 +227,10 @@ impl Control {
         Err(Error::invalid("spec.new_pipeline_spec.storage_catalog", problem))
     }
 
-    /// The database and the schema must be there or be asked for, and the table must be free.
+    /// The database must be there or be asked for, and the table must be free, or left there by an earlier sync.
     async fn check_target(
         &self,
+        caller: &Principal,
         instance: &Instance,
         database: &str,
         name: &TableName,
@@ -211,22 +249,19 @@ impl Control {
             return Err(Error::invalid("logical_database_name", problem));
         }
         let session = self.admin_session(instance, database).await?;
-        let sql = "select n.oid is not null, c.oid is not null,
+        let sql = "select c.oid is not null,
                      exists (select from pg_catalog.pg_extension where extname = 'vector')
                    from (values (1)) one
                    left join pg_catalog.pg_namespace n on n.nspname = $1
                    left join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = $2";
-        let row = session.query_one(sql, &[&name.schema, &name.table]).await.map_err(|error| {
-            Error::internal("looking at the target", lakeport_pg::describe(&error))
-        })?;
-        if !row.get::<_, bool>(0) && !create {
-            let problem = format!("schema \"{}\" was not found: {hint}", name.schema);
-            return Err(Error::invalid("name", problem));
-        }
-        if !row.get::<_, bool>(2) && needs_vectors(spec)? {
+        let row = session.query_one(sql, &[&name.schema, &name.table]).await;
+        let row = row.map_err(refused("looking at the target"))?;
+        if !row.get::<_, bool>(1) && needs_vectors(spec)? {
             return Err(no_vectors(database));
         }
-        if row.get::<_, bool>(1) {
+        let is_taken = row.get::<_, bool>(0)
+            && !self.is_left_to(&session, instance, &caller.user_name, database, name).await?;
+        if is_taken {
             return Err(Error::already_exists(format!(
                 "a relation \"{}\".\"{}\" already exists in database \"{database}\": drop or rename \
                  it, or choose another name",

@@ -1,5 +1,6 @@
 //! The PostgreSQL side of a synced table around its runs: schema, the writer's rights, readers' rights.
 
+use lakeport_catalog::TableName;
 use lakeport_engine::{ClusterId, MAINTENANCE_DATABASE, TABLE_OWNER_ROLE, WRITER_ROLE};
 use lakeport_pg::{QualifiedName, QuotedIdent, Session};
 use lakeport_store::{Instance, SyncedTable};
@@ -39,6 +40,9 @@ impl Control {
         let create = create.unwrap_or_default();
         check_place(&table.database_name, &table.schema_name)?;
         let session = self.session_of(instance, table, create).await?;
+        if table.applied.is_none() {
+            self.take_back(&session, instance, table).await?;
+        }
         if is_prepared(&session, &table.schema_name).await? {
             return Ok(false);
         }
@@ -46,16 +50,11 @@ impl Control {
             QuotedIdent::new(&table.schema_name).map_err(|error| Error::invalid("name", error))?;
         let database = QuotedIdent::new(&table.database_name)
             .map_err(|error| Error::invalid("logical_database_name", error))?;
-        let owner = self.reader(&session, instance, table).await?;
-        let make = if create {
-            format!("create schema if not exists {schema} authorization {owner};")
-        } else {
-            String::new()
-        };
+        let owner = self.reader(&session, instance, &table.creator).await?;
         session
             .batch_execute(&format!(
                 "{ONE_AT_A_TIME}
-                 {make}
+                 create schema if not exists {schema} authorization {owner};
                  grant usage, create on schema {schema} to {WRITER_ROLE}, {TABLE_OWNER_ROLE};
                  grant connect, create on database {database} to {WRITER_ROLE};"
             ))
@@ -93,7 +92,7 @@ impl Control {
         if is_published(&session, table).await? {
             return Ok(());
         }
-        let reader = self.reader(&session, instance, table).await?;
+        let reader = self.reader(&session, instance, &table.creator).await?;
         let schema = &name.schema;
         let protect = read_only::protect_sql(&name);
         session
@@ -144,13 +143,85 @@ impl Control {
         &self,
         session: &Session,
         instance: &Instance,
-        table: &SyncedTable,
+        creator: &str,
     ) -> Result<QuotedIdent> {
+        let role = self.reader_name(session, instance, creator).await?;
+        QuotedIdent::new(&role).map_err(|error| Error::invalid("creator", error))
+    }
+
+    async fn reader_name(
+        &self,
+        session: &Session,
+        instance: &Instance,
+        creator: &str,
+    ) -> Result<String> {
         let sql = "select from pg_catalog.pg_roles where rolname = $1";
-        let found = session.query_opt(sql, &[&table.creator]).await;
+        let found = session.query_opt(sql, &[&creator]).await;
         let found = found.map_err(refused("looking for a role"))?;
-        let role = if found.is_some() { &table.creator } else { &instance.creator };
-        QuotedIdent::new(role).map_err(|error| Error::invalid("creator", error))
+        Ok(if found.is_some() { creator.to_owned() } else { instance.creator.clone() })
+    }
+
+    /// Whether the relation is a table that a sync which has ended left to somebody whose rights the creator of a
+    /// new one has.
+    pub(crate) async fn is_left_to(
+        &self,
+        session: &Session,
+        instance: &Instance,
+        creator: &str,
+        database: &str,
+        name: &TableName,
+    ) -> Result<bool> {
+        let role = self.reader_name(session, instance, creator).await?;
+        let row = session
+            .query_opt(
+                "select pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE')
+                   and exists (select from pg_catalog.pg_tables
+                               where tablename = 'positions' and tableowner = $4)
+                 from pg_catalog.pg_class c
+                 join pg_catalog.pg_namespace n on n.oid = c.relnamespace,
+                      pg_catalog.pg_roles r
+                 where n.nspname = $1 and c.relname = $2 and r.rolname = $3",
+                &[&name.schema, &name.table, &role, &WRITER_ROLE],
+            )
+            .await
+            .map_err(refused("looking at the owner of a table"))?;
+        if !row.is_some_and(|row| row.get(0)) {
+            return Ok(false);
+        }
+        let writer = self.writer(instance, database);
+        let left = self.runner.is_left(writer, &name.schema, &name.table).await;
+        left.map_err(|error| Error::unavailable(error.message))
+    }
+
+    /// What an earlier sync has left under the name of a new synced table becomes the writer's again, who replaces it.
+    async fn take_back(
+        &self,
+        session: &Session,
+        instance: &Instance,
+        table: &SyncedTable,
+    ) -> Result<()> {
+        let found = session
+            .query_opt(
+                "select from pg_catalog.pg_tables
+                 where schemaname = $1 and tablename = $2 and tableowner <> $3",
+                &[&table.schema_name, &table.table_name, &WRITER_ROLE],
+            )
+            .await
+            .map_err(refused("looking at a table"))?;
+        let place = TableName {
+            catalog: String::new(),
+            schema: table.schema_name.clone(),
+            table: table.table_name.clone(),
+        };
+        let (creator, database) = (&table.creator, &table.database_name);
+        if found.is_none() || !self.is_left_to(session, instance, creator, database, &place).await?
+        {
+            return Ok(());
+        }
+        session
+            .batch_execute(&format!("alter table {} owner to {WRITER_ROLE}", qualified(table)?))
+            .await
+            .map_err(refused("taking back a table"))
     }
 
     /// A table that is kept when its sync ends becomes its creator's.
@@ -169,7 +240,7 @@ impl Control {
         if ours.is_none() {
             return Ok(());
         }
-        let owner = self.reader(&session, instance, table).await?;
+        let owner = self.reader(&session, instance, &table.creator).await?;
         let release = read_only::release_sql(&name);
         session
             .batch_execute(&format!(

@@ -186,6 +186,10 @@ impl Running {
         self.supervisor
             .spawn("reconcilers", OnFailure::ShutDown, |cancel| reconcile::run(control, cancel));
         let control = Arc::clone(&self.control);
+        self.supervisor.spawn("upgrade of synced tables", OnFailure::Log, |cancel| {
+            reconcile::reload_misread(control, cancel)
+        });
+        let control = Arc::clone(&self.control);
         self.supervisor.spawn("apps", OnFailure::ShutDown, |cancel| settle_apps(control, cancel));
         let engine = Arc::clone(&self.engine);
         self.supervisor.spawn("pool", OnFailure::Log, |cancel| fill_pool(engine, cancel));

@@ -120,6 +120,24 @@ impl SyncRunner for Syncs {
         seen.map(|_| ()).map_err(run_error)
     }
 
+    fn reader_revision(&self) -> i32 {
+        lakeport_sync::READER_REVISION
+    }
+
+    async fn misread(&self, source: &DeltaLocation) -> Result<Option<String>, RunError> {
+        lakeport_sync::misread(&to_source(source)).await.map_err(run_error)
+    }
+
+    async fn is_left(
+        &self,
+        target: tokio_postgres::Config,
+        schema: &str,
+        table: &str,
+    ) -> Result<bool, RunError> {
+        let table = TableName { schema: schema.to_owned(), table: table.to_owned() };
+        lakeport_sync::is_left(&target, &table).await.map_err(run_error)
+    }
+
     async fn release(
         &self,
         target: tokio_postgres::Config,
@@ -133,7 +151,7 @@ impl SyncRunner for Syncs {
         let released = if drop_table {
             lakeport_sync::drop_target(&target, &table).await
         } else {
-            lakeport_sync::forget_target(&target, &table).await
+            lakeport_sync::leave_target(&target, &table).await
         };
         match released {
             // What stands there was made by someone else, and stays theirs.
@@ -233,5 +251,10 @@ fn to_outcome(outcome: Outcome) -> RunOutcome {
 }
 
 fn run_error(error: lakeport_sync::Error) -> RunError {
-    RunError { message: error.message(), retryable: error.is_retryable() }
+    RunError {
+        message: error.message(),
+        retryable: error.is_retryable(),
+        heals_by_reload: error.heals_by_reload(),
+        feed_off: error.is_feed_off(),
+    }
 }

@@ -159,6 +159,7 @@ async fn add_belongings(control: &Control, instance: &Instance) -> SyncedTable {
         state: String::from("SYNCED_TABLE_PROVISIONING"),
         policy: String::from("SNAPSHOT"),
         pipeline: None,
+        warning: None,
     };
     control.store.add_synced_table(&table, &create(control)).await.unwrap().unwrap()
 }

@@ -7,6 +7,8 @@ use deadpool_postgres::{Object, StatementCache};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row, Statement};
 
+use crate::retry::Tries;
+
 /// Statements that a connection remembers; those whose text depends on a filter would be ever more.
 const REMEMBERED: usize = 512;
 
@@ -38,9 +40,22 @@ fn make_room(cache: &StatementCache) {
     }
 }
 
-/// What both have, by the names that the driver gives it.
+macro_rules! persistent {
+    ($alone:literal, $run:expr) => {{
+        let mut tries = Tries::new();
+        loop {
+            match $run {
+                Err(error) if $alone && tries.again(error.code()).await => {}
+                done => return done,
+            }
+        }
+    }};
+}
+
+/// What both have, by the names that the driver gives it. A statement outside of a transaction is tried again where
+/// another one was in its way.
 macro_rules! statements {
-    ($connection:ty) => {
+    ($connection:ty, $alone:literal) => {
         impl $connection {
             async fn statement(&self, sql: &str) -> Result<Statement, Error> {
                 make_room(&self.0.statement_cache);
@@ -52,7 +67,7 @@ macro_rules! statements {
                 sql: &str,
                 parameters: Parameters<'_>,
             ) -> Result<Vec<Row>, Error> {
-                self.0.query(&self.statement(sql).await?, parameters).await
+                persistent!($alone, self.0.query(&self.statement(sql).await?, parameters).await)
             }
 
             pub(crate) async fn query_one(
@@ -60,7 +75,7 @@ macro_rules! statements {
                 sql: &str,
                 parameters: Parameters<'_>,
             ) -> Result<Row, Error> {
-                self.0.query_one(&self.statement(sql).await?, parameters).await
+                persistent!($alone, self.0.query_one(&self.statement(sql).await?, parameters).await)
             }
 
             pub(crate) async fn query_opt(
@@ -68,7 +83,7 @@ macro_rules! statements {
                 sql: &str,
                 parameters: Parameters<'_>,
             ) -> Result<Option<Row>, Error> {
-                self.0.query_opt(&self.statement(sql).await?, parameters).await
+                persistent!($alone, self.0.query_opt(&self.statement(sql).await?, parameters).await)
             }
 
             pub(crate) async fn execute(
@@ -76,7 +91,7 @@ macro_rules! statements {
                 sql: &str,
                 parameters: Parameters<'_>,
             ) -> Result<u64, Error> {
-                self.0.execute(&self.statement(sql).await?, parameters).await
+                persistent!($alone, self.0.execute(&self.statement(sql).await?, parameters).await)
             }
 
             /// Several statements without parameters, which are not remembered.
@@ -87,5 +102,5 @@ macro_rules! statements {
     };
 }
 
-statements!(Connection);
-statements!(Transaction<'_>);
+statements!(Connection, true);
+statements!(Transaction<'_>, false);

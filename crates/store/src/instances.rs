@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::retry::transact;
 use crate::{Create, Result, Store};
 
 #[derive(Debug, Clone)]
@@ -85,7 +86,9 @@ impl From<&Row> for Instance {
 pub(crate) const NEWEST_FIRST: &str = "deleted_at desc nulls first";
 
 /// Removes what hangs on an instance.
-const ON_INSTANCE: [&str; 3] = [
+const ON_INSTANCE: [&str; 4] = [
+    // First, as everybody does who changes what hangs on a pipeline.
+    "select from pipelines where instance_uid = $1 order by id for update",
     "delete from database_catalogs where instance_uid = $1",
     "delete from synced_tables where instance_uid = $1",
     "delete from pipelines where instance_uid = $1",
@@ -225,35 +228,35 @@ impl Store {
 
     /// Marks the instance, with all that hangs on it, as to be deleted. False if it is not there.
     pub async fn mark_instance_deleted(&self, uid: Uuid, state: &str) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let marked = transaction
-            .execute(
-                "update instances
-                 set deleted_at = coalesce(deleted_at, now()), generation = generation + 1,
-                     state = $2, message = null, attempts = 0, next_attempt = now()
-                 where uid = $1",
-                &[&uid, &state],
-            )
-            .await?;
-        for sql in ON_INSTANCE {
-            transaction.execute(sql, &[&uid]).await?;
-        }
-        transaction.commit().await?;
-        Ok(marked == 1)
+        transact!(self, |transaction| {
+            let marked = transaction
+                .execute(
+                    "update instances
+                     set deleted_at = coalesce(deleted_at, now()), generation = generation + 1,
+                         state = $2, message = null, attempts = 0, next_attempt = now()
+                     where uid = $1",
+                    &[&uid, &state],
+                )
+                .await?;
+            for sql in ON_INSTANCE {
+                transaction.execute(sql, &[&uid]).await?;
+            }
+            Ok(marked == 1)
+        })
     }
 
     /// Forgets an instance of which nothing is left, with what was hung on it while it went.
     pub async fn forget_instance(&self, uid: Uuid) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        for sql in ON_INSTANCE {
-            transaction.execute(sql, &[&uid]).await?;
-        }
-        let forget = "delete from instances where uid = $1 and deleted_at is not null";
-        transaction.execute(forget, &[&uid]).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            let lock = "select from instances where uid = $1 for update";
+            transaction.execute(lock, &[&uid]).await?;
+            for sql in ON_INSTANCE {
+                transaction.execute(sql, &[&uid]).await?;
+            }
+            let forget = "delete from instances where uid = $1 and deleted_at is not null";
+            transaction.execute(forget, &[&uid]).await?;
+            Ok(())
+        })
     }
 
     /// Writes nothing if the spec has changed since `generation` was read.

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i32, &str)] = &[
     (11, include_str!("../migrations/0011_ends_of_policies.sql")),
     (12, include_str!("../migrations/0012_fields_that_clients_set.sql")),
     (13, include_str!("../migrations/0013_first_answers.sql")),
+    (14, include_str!("../migrations/0014_reader_revisions.sql")),
 ];
 
 /// Key of the advisory lock that keeps two servers from migrating at once.

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::principals::COLUMNS as PRINCIPAL;
+use crate::retry::transact;
 use crate::{Instance, Principal, Result, Store, instances};
 
 /// What one principal was given on one instance.
@@ -122,32 +123,34 @@ impl Store {
         levels: &[(i64, &str)],
         replace: bool,
     ) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        // Two writers take turns, so that the result is one of the two and no mixture.
-        let there = transaction
-            .query_opt("select from instances where uid = $1 for update", &[&instance])
-            .await?;
-        if there.is_none() {
-            return Ok(false);
-        }
-        if replace {
-            transaction
-                .execute("delete from instance_permissions where instance_uid = $1", &[&instance])
+        transact!(self, |transaction| {
+            // Two writers take turns, so that the result is one of the two and no mixture.
+            let there = transaction
+                .query_opt("select from instances where uid = $1 for update", &[&instance])
                 .await?;
-        }
-        for (principal, level) in levels {
-            transaction
-                .execute(
-                    "insert into instance_permissions (instance_uid, principal_id, level)
-                     values ($1, $2, $3)
-                     on conflict (instance_uid, principal_id) do update set level = excluded.level",
-                    &[&instance, principal, level],
-                )
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+            if there.is_none() {
+                return Ok(false);
+            }
+            if replace {
+                transaction
+                    .execute(
+                        "delete from instance_permissions where instance_uid = $1",
+                        &[&instance],
+                    )
+                    .await?;
+            }
+            for (principal, level) in levels {
+                transaction
+                    .execute(
+                        "insert into instance_permissions (instance_uid, principal_id, level)
+                         values ($1, $2, $3)
+                         on conflict (instance_uid, principal_id) do update set level = excluded.level",
+                        &[&instance, principal, level],
+                    )
+                    .await?;
+            }
+            Ok(true)
+        })
     }
 
     /// Changes with every change of a principal.

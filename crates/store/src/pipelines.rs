@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::connection::Transaction;
 use crate::{Result, Store};
 
 #[derive(Debug, Clone)]
@@ -101,4 +102,22 @@ impl Store {
             .await?;
         Ok(rows.iter().map(Pipeline::from).collect())
     }
+}
+
+/// Keeps other changes of the pipeline and of what hangs on it waiting. Rows that refer to it, such as events, can
+/// still be added.
+pub(crate) async fn lock_pipeline(transaction: &Transaction<'_>, pipeline: Uuid) -> Result<()> {
+    let lock = "select from pipelines where id = $1 for no key update";
+    transaction.execute(lock, &[&pipeline]).await?;
+    Ok(())
+}
+
+/// The same, of the pipeline that a synced table is in. Gives the pipeline.
+pub(crate) async fn lock_pipeline_of(
+    transaction: &Transaction<'_>,
+    table: Uuid,
+) -> Result<Option<Uuid>> {
+    let lock = "select p.id from pipelines p join synced_tables s on s.pipeline_id = p.id
+                where s.id = $1 for no key update of p";
+    Ok(transaction.query_opt(lock, &[&table]).await?.map(|row| row.get(0)))
 }

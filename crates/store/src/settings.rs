@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::retry::transact;
 use crate::{Result, Store};
 
 /// A token-signing key; `sealed` is its private part, encrypted.
@@ -73,19 +74,18 @@ impl Store {
 
     /// The key that signs, unless there is one by now: the first writer wins.
     pub async fn first_signing_key(&self, key: &SigningKeyRow) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction.execute("lock table signing_keys in share row exclusive mode", &[]).await?;
-        transaction
-            .execute(
-                "insert into signing_keys (kid, public_key, sealed)
-                 select $1, $2, $3
-                 where not exists (select from signing_keys where retires_at is null)",
-                &[&key.kid, &key.public_key, &key.sealed],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            transaction.execute("lock table signing_keys in share row exclusive mode", &[]).await?;
+            transaction
+                .execute(
+                    "insert into signing_keys (kid, public_key, sealed)
+                     select $1, $2, $3
+                     where not exists (select from signing_keys where retires_at is null)",
+                    &[&key.kid, &key.public_key, &key.sealed],
+                )
+                .await?;
+            Ok(())
+        })
     }
 
     /// The new key takes the place of the one that signs, which verifies until `retires_at`.
@@ -94,24 +94,23 @@ impl Store {
         new: &SigningKeyRow,
         retires_at: Timestamp,
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction.execute("lock table signing_keys in share row exclusive mode", &[]).await?;
-        transaction
-            .execute(
-                "update signing_keys set retires_at = $1 where retires_at is null",
-                &[&retires_at],
-            )
-            .await?;
-        transaction
-            .execute(
-                "insert into signing_keys (kid, public_key, sealed) values ($1, $2, $3)",
-                &[&new.kid, &new.public_key, &new.sealed],
-            )
-            .await?;
-        transaction.execute("delete from signing_keys where retires_at < now()", &[]).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            transaction.execute("lock table signing_keys in share row exclusive mode", &[]).await?;
+            transaction
+                .execute(
+                    "update signing_keys set retires_at = $1 where retires_at is null",
+                    &[&retires_at],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "insert into signing_keys (kid, public_key, sealed) values ($1, $2, $3)",
+                    &[&new.kid, &new.public_key, &new.sealed],
+                )
+                .await?;
+            transaction.execute("delete from signing_keys where retires_at < now()", &[]).await?;
+            Ok(())
+        })
     }
 
     pub async fn register_node(&self, node: Uuid) -> Result<()> {

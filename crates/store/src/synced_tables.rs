@@ -9,6 +9,9 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::connection::Transaction;
+use crate::events::{self, NewEvent};
+use crate::pipelines::{lock_pipeline, lock_pipeline_of};
+use crate::retry::transact;
 use crate::updates::{add_part, cancel_parts};
 use crate::{Create, Result, Store};
 
@@ -49,6 +52,8 @@ pub struct AppliedVersion {
     pub committed_at: Option<Timestamp>,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
+    /// Of the reader that has read it.
+    pub reader_revision: i32,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +71,8 @@ pub struct NewSyncedTable {
     pub policy: String,
     /// The pipeline to share; absent makes a new one.
     pub pipeline: Option<Uuid>,
+    /// What its creator should know at once.
+    pub warning: Option<String>,
 }
 
 /// A synced table with something to do.
@@ -76,14 +83,15 @@ pub struct DueSyncedTable {
     pub follows: bool,
 }
 
-const TABLE: &str = "name, id, pipeline_id, instance_uid, database_name, schema_name, table_name, \
+pub(crate) const TABLE: &str = "name, id, pipeline_id, instance_uid, database_name, schema_name, table_name, \
                      creator, created_at, request, deleted_at, purge_data, state, message, attempts, \
                      applied_version, applied_commit_at, applied_started_at, applied_finished_at, \
                      settings, next_attempt, \
                      (select p.paused_at from pipelines p where p.id = pipeline_id), \
                      exists (select from pipeline_update_tables t \
                              where t.synced_table_id = id and t.full_refresh and t.state = 'RUNNING' \
-                               and t.refreshed_at is null and t.finished_at is null)";
+                               and t.refreshed_at is null and t.finished_at is null), \
+                     reader_revision";
 
 impl From<&Row> for SyncedTable {
     fn from(row: &Row) -> Self {
@@ -93,6 +101,7 @@ impl From<&Row> for SyncedTable {
                 committed_at: row.get(16),
                 started_at: row.get::<_, Option<Timestamp>>(17)?,
                 finished_at: row.get::<_, Option<Timestamp>>(18)?,
+                reader_revision: row.get(23),
             })
         });
         Self {
@@ -121,44 +130,80 @@ impl From<&Row> for SyncedTable {
 }
 
 impl Store {
-    /// Adds the table, to its pipeline an update that loads it, and that its client has no answer yet. Refused by `synced_tables_pkey` if the
-    /// name is taken, by `synced_tables_target` if another synced table writes the same PostgreSQL table.
+    /// Adds the table, to its pipeline an update that loads it, and that its client has no answer yet. Refused by
+    /// `synced_tables_pkey` if the name is taken, by `synced_tables_target` if another synced table writes the same PostgreSQL table.
     /// Gives nothing if the pipeline that it should share is not there, or is another instance's.
     pub async fn add_synced_table(
         &self,
         new: &NewSyncedTable,
         create: &Create<'_>,
     ) -> Result<Option<SyncedTable>> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let Some(pipeline) = pipeline_of(&transaction, new).await? else { return Ok(None) };
-        let row = transaction
-            .query_one(
+        transact!(self, |transaction| {
+            let instance = "select from instances where uid = $1 for key share";
+            if transaction.query_opt(instance, &[&new.instance_uid]).await?.is_none() {
+                return Ok(None);
+            }
+            let Some(pipeline) = pipeline_of(transaction, new).await? else { return Ok(None) };
+            let row = transaction
+                .query_one(
+                    &format!(
+                        "insert into synced_tables (name, id, pipeline_id, instance_uid,
+                             database_name, schema_name, table_name, creator, request, settings,
+                             state, message)
+                         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                         returning {TABLE}"
+                    ),
+                    &[
+                        &new.name,
+                        &new.id,
+                        &pipeline,
+                        &new.instance_uid,
+                        &new.database_name,
+                        &new.schema_name,
+                        &new.table_name,
+                        &new.creator,
+                        &new.request,
+                        &new.settings,
+                        &new.state,
+                        &new.warning,
+                    ],
+                )
+                .await?;
+            let table = SyncedTable::from(&row);
+            let update = add_part(transaction, &table, new.policy == "CONTINUOUS").await?;
+            let warning = new.warning.iter().map(|message| NewEvent {
+                level: "WARN",
+                event_type: "flow_progress",
+                message: message.clone(),
+            });
+            events::add(transaction, update, &warning.collect::<Vec<_>>()).await?;
+            create.note(transaction, new.id).await?;
+            Ok(Some(table))
+        })
+    }
+
+    /// Whether a synced table of this name, or one that writes the same table, is about to go; and what holds it up.
+    pub async fn ending_synced_table(
+        &self,
+        name: &str,
+        instance: Uuid,
+        target: [&str; 3],
+    ) -> Result<Option<SyncedTable>> {
+        let [database, schema, table] = target;
+        let row = self
+            .connection()
+            .await?
+            .query_opt(
                 &format!(
-                    "insert into synced_tables (name, id, pipeline_id, instance_uid, database_name,
-                         schema_name, table_name, creator, request, settings, state)
-                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning {TABLE}"
+                    "select {TABLE} from synced_tables
+                     where deleted_at is not null
+                       and (name = $1 or instance_uid = $2 and database_name = $3
+                            and schema_name = $4 and table_name = $5) limit 1"
                 ),
-                &[
-                    &new.name,
-                    &new.id,
-                    &pipeline,
-                    &new.instance_uid,
-                    &new.database_name,
-                    &new.schema_name,
-                    &new.table_name,
-                    &new.creator,
-                    &new.request,
-                    &new.settings,
-                    &new.state,
-                ],
+                &[&name, &instance, &database, &schema, &table],
             )
             .await?;
-        let table = SyncedTable::from(&row);
-        add_part(&transaction, &table, new.policy == "CONTINUOUS").await?;
-        create.note(&transaction, new.id).await?;
-        transaction.commit().await?;
-        Ok(Some(table))
+        Ok(row.as_ref().map(SyncedTable::from))
     }
 
     pub async fn synced_table(&self, name: &str) -> Result<Option<SyncedTable>> {
@@ -248,52 +293,49 @@ impl Store {
 
     /// Marks the table as to be deleted and cancels its part of updates, so that a run ends soon.
     pub async fn mark_synced_table_deleted(&self, name: &str, purge_data: bool) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let found =
-            transaction.query_opt("select id from synced_tables where name = $1", &[&name]).await?;
-        let Some(id) = found.map(|row| row.get::<_, Uuid>(0)) else { return Ok(false) };
-        cancel_parts(&transaction, id).await?;
-        let marked = transaction
-            .execute(
-                "update synced_tables
-                 set deleted_at = coalesce(deleted_at, now()), purge_data = purge_data or $2,
-                     attempts = 0, next_attempt = now()
-                 where id = $1",
-                &[&id, &purge_data],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(marked > 0)
+        transact!(self, |transaction| {
+            let found = transaction
+                .query_opt("select id from synced_tables where name = $1", &[&name])
+                .await?;
+            let Some(id) = found.map(|row| row.get::<_, Uuid>(0)) else { return Ok(false) };
+            lock_pipeline_of(transaction, id).await?;
+            cancel_parts(transaction, id).await?;
+            let marked = transaction
+                .execute(
+                    "update synced_tables
+                     set deleted_at = coalesce(deleted_at, now()), purge_data = purge_data or $2,
+                         attempts = 0, next_attempt = now()
+                     where id = $1",
+                    &[&id, &purge_data],
+                )
+                .await?;
+            Ok(marked > 0)
+        })
     }
 
     /// Removes a table that has been ended, and its pipeline if it was the last one there.
     pub async fn forget_synced_table(&self, id: Uuid) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        // Locked, so that no table joins a pipeline that is about to go.
-        let pipeline = transaction
-            .query_opt(
-                "select p.id from pipelines p join synced_tables s on s.pipeline_id = p.id
-                 where s.id = $1 for update of p",
-                &[&id],
-            )
-            .await?;
-        cancel_parts(&transaction, id).await?;
-        transaction
-            .execute("delete from synced_tables where id = $1 and deleted_at is not null", &[&id])
-            .await?;
-        if let Some(pipeline) = pipeline {
+        transact!(self, |transaction| {
+            // Locked, so that no table joins a pipeline that is about to go.
+            let pipeline = lock_pipeline_of(transaction, id).await?;
+            cancel_parts(transaction, id).await?;
             transaction
                 .execute(
-                    "delete from pipelines p where p.id = $1
-                       and not exists (select from synced_tables s where s.pipeline_id = p.id)",
-                    &[&pipeline.get::<_, Uuid>(0)],
+                    "delete from synced_tables where id = $1 and deleted_at is not null",
+                    &[&id],
                 )
                 .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+            if let Some(pipeline) = pipeline {
+                transaction
+                    .execute(
+                        "delete from pipelines p where p.id = $1
+                           and not exists (select from synced_tables s where s.pipeline_id = p.id)",
+                        &[&pipeline],
+                    )
+                    .await?;
+            }
+            Ok(())
+        })
     }
 
     pub async fn set_synced_table_state(
@@ -376,10 +418,10 @@ impl Store {
 /// A new pipeline, or the one to share: locked, so that it stays while the table joins it.
 async fn pipeline_of(transaction: &Transaction<'_>, new: &NewSyncedTable) -> Result<Option<Uuid>> {
     if let Some(shared) = new.pipeline {
+        lock_pipeline(transaction, shared).await?;
         let found = transaction
             .query_opt(
-                "select from pipelines where id = $1 and instance_uid = $2 and policy = $3
-                 for update",
+                "select from pipelines where id = $1 and instance_uid = $2 and policy = $3",
                 &[&shared, &new.instance_uid, &new.policy],
             )
             .await?;

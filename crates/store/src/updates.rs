@@ -1,7 +1,7 @@
 //! Updates of pipelines: an update has a part for each of its tables, and ends when all of them have.
 //!
-//! Whatever may end an update locks it first, so that of two tables that end at once one sees the other.
-//! Locks are taken in one order: updates, their parts, synced tables.
+//! Locks are taken in one order: instances, pipelines, updates, their parts, synced tables. Whatever changes more than
+//! one row locks the pipeline first, so that of two tables that end at once one sees the other.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::connection::Transaction;
 use crate::events::{self, NewEvent};
+use crate::pipelines::{lock_pipeline, lock_pipeline_of};
+use crate::retry::transact;
 use crate::synced_tables::{AppliedVersion, SyncedTable};
 use crate::{Result, Store};
 
@@ -69,25 +71,25 @@ impl From<&Row> for PipelineUpdate {
 
 impl Store {
     pub async fn add_update(&self, new: &NewUpdate<'_>) -> Result<Uuid> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        if new.replace {
-            cancel_all(&transaction, new.pipeline).await?;
-        }
-        let full_refresh = new.tables.iter().any(|(_, full)| *full);
-        let id = insert(&transaction, new.pipeline, new.cause, full_refresh).await?;
-        for (table, full) in new.tables {
-            transaction
-                .execute(
-                    "insert into pipeline_update_tables (update_id, synced_table_id, full_refresh)
-                     select $1, id, $3 from synced_tables where id = $2 and deleted_at is null",
-                    &[&id, table, full],
-                )
-                .await?;
-        }
-        try_at_once(&transaction, id).await?;
-        transaction.commit().await?;
-        Ok(id)
+        transact!(self, |transaction| {
+            lock_pipeline(transaction, new.pipeline).await?;
+            if new.replace {
+                cancel_all(transaction, new.pipeline).await?;
+            }
+            let full_refresh = new.tables.iter().any(|(_, full)| *full);
+            let id = insert(transaction, new.pipeline, new.cause, full_refresh).await?;
+            for (table, full) in new.tables {
+                transaction
+                    .execute(
+                        "insert into pipeline_update_tables (update_id, synced_table_id, full_refresh)
+                         select $1, id, $3 from synced_tables where id = $2 and deleted_at is null",
+                        &[&id, table, full],
+                    )
+                    .await?;
+            }
+            try_at_once(transaction, id).await?;
+            Ok(id)
+        })
     }
 
     /// Moves a pipeline's schedule on from a time that has come, and adds an update of all its tables
@@ -98,35 +100,34 @@ impl Store {
         due: Timestamp,
         next_run: Option<Timestamp>,
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let moved = transaction
-            .execute(
-                "update pipelines set next_run = $3 where id = $1 and next_run = $2",
-                &[&pipeline, &due, &next_run],
-            )
-            .await?;
-        let busy = transaction
-            .query_opt(
-                "select from pipeline_updates where pipeline_id = $1 and finished_at is null
-                 limit 1",
-                &[&pipeline],
-            )
-            .await?;
-        if moved > 0 && busy.is_none() {
-            let id = insert(&transaction, pipeline, "JOB_TASK", false).await?;
-            transaction
+        transact!(self, |transaction| {
+            let moved = transaction
                 .execute(
-                    "insert into pipeline_update_tables (update_id, synced_table_id, full_refresh)
-                     select $1, id, false from synced_tables
-                     where pipeline_id = $2 and deleted_at is null",
-                    &[&id, &pipeline],
+                    "update pipelines set next_run = $3 where id = $1 and next_run = $2",
+                    &[&pipeline, &due, &next_run],
                 )
                 .await?;
-            try_at_once(&transaction, id).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+            let busy = transaction
+                .query_opt(
+                    "select from pipeline_updates where pipeline_id = $1 and finished_at is null
+                     limit 1",
+                    &[&pipeline],
+                )
+                .await?;
+            if moved > 0 && busy.is_none() {
+                let id = insert(transaction, pipeline, "JOB_TASK", false).await?;
+                transaction
+                    .execute(
+                        "insert into pipeline_update_tables (update_id, synced_table_id, full_refresh)
+                         select $1, id, false from synced_tables
+                         where pipeline_id = $2 and deleted_at is null",
+                        &[&id, &pipeline],
+                    )
+                    .await?;
+                try_at_once(transaction, id).await?;
+            }
+            Ok(())
+        })
     }
 
     /// The oldest update in which the table still has a part.
@@ -212,31 +213,31 @@ impl Store {
         state: &str,
         events: &[NewEvent],
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "update pipeline_updates set state = 'RUNNING'
-                 where id = $1 and finished_at is null",
-                &[&update],
-            )
-            .await?;
-        transaction
-            .execute(
-                "update pipeline_update_tables set state = 'RUNNING'
-                 where update_id = $1 and synced_table_id = $2 and finished_at is null",
-                &[&update, &table],
-            )
-            .await?;
-        transaction
-            .execute(
-                "update synced_tables set state = $2, message = null where id = $1",
-                &[&table, &state],
-            )
-            .await?;
-        events::add(&transaction, update, events).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            lock_pipeline_of(transaction, table).await?;
+            transaction
+                .execute(
+                    "update pipeline_updates set state = 'RUNNING'
+                     where id = $1 and finished_at is null",
+                    &[&update],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "update pipeline_update_tables set state = 'RUNNING'
+                     where update_id = $1 and synced_table_id = $2 and finished_at is null",
+                    &[&update, &table],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "update synced_tables set state = $2, message = null where id = $1",
+                    &[&table, &state],
+                )
+                .await?;
+            events::add(transaction, update, events).await?;
+            Ok(())
+        })
     }
 
     /// Ends the table's part in an update, with the version that it made visible.
@@ -249,13 +250,13 @@ impl Store {
         message: &str,
         events: &[NewEvent],
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        end_part(&transaction, update, table, "COMPLETED").await?;
-        record_applied(&transaction, table, applied, state, message).await?;
-        events::add(&transaction, update, events).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            lock_pipeline_of(transaction, table).await?;
+            end_part(transaction, update, table, "COMPLETED").await?;
+            record_applied(transaction, table, applied, state, message).await?;
+            events::add(transaction, update, events).await?;
+            Ok(())
+        })
     }
 
     /// Records the version that an update has made visible; the update goes on.
@@ -268,19 +269,19 @@ impl Store {
         message: &str,
         events: &[NewEvent],
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "update pipeline_update_tables set refreshed_at = now()
-                 where update_id = $1 and synced_table_id = $2 and refreshed_at is null",
-                &[&update, &table],
-            )
-            .await?;
-        record_applied(&transaction, table, applied, state, message).await?;
-        events::add(&transaction, update, events).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            lock_pipeline_of(transaction, table).await?;
+            transaction
+                .execute(
+                    "update pipeline_update_tables set refreshed_at = now()
+                     where update_id = $1 and synced_table_id = $2 and refreshed_at is null",
+                    &[&update, &table],
+                )
+                .await?;
+            record_applied(transaction, table, applied, state, message).await?;
+            events::add(transaction, update, events).await?;
+            Ok(())
+        })
     }
 
     /// Ends the table's part in an update that failed.
@@ -292,37 +293,37 @@ impl Store {
         message: &str,
         events: &[NewEvent],
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        end_part(&transaction, update, table, "FAILED").await?;
-        transaction
-            .execute(
-                "update synced_tables set state = $2, message = $3, attempts = 0 where id = $1",
-                &[&table, &state, &message],
-            )
-            .await?;
-        events::add(&transaction, update, events).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            lock_pipeline_of(transaction, table).await?;
+            end_part(transaction, update, table, "FAILED").await?;
+            transaction
+                .execute(
+                    "update synced_tables set state = $2, message = $3, attempts = 0 where id = $1",
+                    &[&table, &state, &message],
+                )
+                .await?;
+            events::add(transaction, update, events).await?;
+            Ok(())
+        })
     }
 
     /// Cancels what has not ended. A table that waited for another try rests as `offline` or `online`
     /// says, by whether it was ever applied.
     pub async fn cancel_updates(&self, pipeline: Uuid, offline: &str, online: &str) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let tables = cancel_all(&transaction, pipeline).await?;
-        transaction
-            .execute(
-                "update synced_tables
-                 set state = case when applied_version is null then $2 else $3 end,
-                     message = null, attempts = 0, next_attempt = now()
-                 where id = any ($1)",
-                &[&tables, &offline, &online],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            lock_pipeline(transaction, pipeline).await?;
+            let tables = cancel_all(transaction, pipeline).await?;
+            transaction
+                .execute(
+                    "update synced_tables
+                     set state = case when applied_version is null then $2 else $3 end,
+                         message = null, attempts = 0, next_attempt = now()
+                     where id = any ($1)",
+                    &[&tables, &offline, &online],
+                )
+                .await?;
+            Ok(())
+        })
     }
 }
 
@@ -332,11 +333,11 @@ pub(crate) async fn add_part(
     transaction: &Transaction<'_>,
     table: &SyncedTable,
     continuous: bool,
-) -> Result<()> {
+) -> Result<Uuid> {
     let running = transaction
         .query_opt(
             "select id from pipeline_updates where pipeline_id = $1 and finished_at is null
-             order by seq limit 1 for update",
+             order by seq limit 1 for no key update",
             &[&table.pipeline_id],
         )
         .await?;
@@ -351,7 +352,7 @@ pub(crate) async fn add_part(
             &[&update, &table.id],
         )
         .await?;
-    Ok(())
+    Ok(update)
 }
 
 /// Cancels the parts of one table, and ends the updates of which nothing is left.
@@ -361,7 +362,7 @@ pub(crate) async fn cancel_parts(transaction: &Transaction<'_>, table: Uuid) -> 
             "select id from pipeline_updates
              where id in (select update_id from pipeline_update_tables
                           where synced_table_id = $1 and finished_at is null)
-             order by seq for update",
+             order by seq for no key update",
             &[&table],
         )
         .await?;
@@ -372,7 +373,7 @@ pub(crate) async fn cancel_parts(transaction: &Transaction<'_>, table: Uuid) -> 
 }
 
 /// A new update's tables need not wait for what made them wait before. One without tables has ended.
-async fn try_at_once(transaction: &Transaction<'_>, update: Uuid) -> Result<()> {
+pub(crate) async fn try_at_once(transaction: &Transaction<'_>, update: Uuid) -> Result<()> {
     transaction
         .execute(
             "update synced_tables set attempts = 0, next_attempt = now()
@@ -383,7 +384,7 @@ async fn try_at_once(transaction: &Transaction<'_>, update: Uuid) -> Result<()> 
     settle(transaction, update).await
 }
 
-async fn insert(
+pub(crate) async fn insert(
     transaction: &Transaction<'_>,
     pipeline: Uuid,
     cause: &str,
@@ -407,7 +408,7 @@ async fn end_part(
     state: &str,
 ) -> Result<()> {
     transaction
-        .execute("select from pipeline_updates where id = $1 for update", &[&update])
+        .execute("select from pipeline_updates where id = $1 for no key update", &[&update])
         .await?;
     transaction
         .execute(
@@ -445,7 +446,7 @@ async fn cancel_all(transaction: &Transaction<'_>, pipeline: Uuid) -> Result<Vec
     transaction
         .execute(
             "select from pipeline_updates where pipeline_id = $1 and finished_at is null
-             order by seq for update",
+             order by seq for no key update",
             &[&pipeline],
         )
         .await?;
@@ -479,7 +480,7 @@ async fn record_applied(
         .execute(
             "update synced_tables
              set state = $2, message = $3, applied_version = $4, applied_commit_at = $5,
-                 applied_started_at = $6, applied_finished_at = $7, attempts = 0
+                 applied_started_at = $6, applied_finished_at = $7, reader_revision = $8, attempts = 0
              where id = $1",
             &[
                 &table,
@@ -489,6 +490,7 @@ async fn record_applied(
                 &applied.committed_at,
                 &applied.started_at,
                 &applied.finished_at,
+                &applied.reader_revision,
             ],
         )
         .await?;

@@ -27,6 +27,9 @@ pub enum Error {
         #[source]
         source: Option<tokio_postgres::Error>,
     },
+    /// The source's columns are others than the table's, and nobody has asked to follow that.
+    #[error("cannot refresh {table}: {what}; run a full refresh to follow the source")]
+    Shape { table: String, what: String },
     #[error("the sync was cancelled; the table holds a whole version")]
     Cancelled,
     /// The job itself asks for something that cannot be done.
@@ -68,7 +71,14 @@ impl Error {
     #[must_use]
     pub fn heals_by_reload(&self) -> bool {
         use SourceProblem::{FeedLost, FeedOff, Replaced};
-        matches!(self, Self::Source { problem: FeedLost | FeedOff | Replaced, .. })
+        let is_gap = matches!(self, Self::Source { problem: FeedLost | FeedOff | Replaced, .. });
+        is_gap || matches!(self, Self::Shape { .. })
+    }
+
+    /// Whether the source records no changes to follow.
+    #[must_use]
+    pub fn is_feed_off(&self) -> bool {
+        matches!(self, Self::Source { problem: SourceProblem::FeedOff, .. })
     }
 
     #[must_use]
@@ -93,7 +103,7 @@ impl Error {
             Self::Target { sqlstate: Some(state), .. } => is_passing(state),
             // Without a SQLSTATE it was the connection that failed.
             Self::Target { sqlstate: None, source, .. } => source.is_some(),
-            Self::Data { .. } | Self::Cancelled | Self::Config { .. } => false,
+            Self::Data { .. } | Self::Shape { .. } | Self::Cancelled | Self::Config { .. } => false,
         }
     }
 
@@ -166,10 +176,39 @@ fn explain(error: &tokio_postgres::Error) -> String {
         Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => {
             format!("another session holds a lock that is needed; sync again later ({message})")
         }
-        Some(code) if *code == SqlState::PROGRAM_LIMIT_EXCEEDED => format!(
-            "a row does not fit into a page of 8 kB, as far as its values cannot be stored aside; \
-             sync fewer columns, or narrower ones ({message})"
-        ),
+        Some(code) if *code == SqlState::PROGRAM_LIMIT_EXCEEDED => {
+            let routine = error.as_db_error().and_then(|db| db.routine());
+            format!("{} ({message})", beyond_limit(routine.unwrap_or_default()))
+        }
         _ => message,
     }
+}
+
+/// Which of PostgreSQL's limits a routine of the server keeps: its messages may be in another language.
+fn beyond_limit(routine: &str) -> &'static str {
+    match routine {
+        "RelationGetBufferForTuple" | "raw_heap_insert" => {
+            "a row does not fit into a page of 8 kB, as far as its values cannot be stored aside; sync \
+             fewer columns, or narrower ones"
+        }
+        _ if is_index_limit(routine) => {
+            "a value is too long for an entry of an index; drop that index if it is yours, or choose \
+             another key"
+        }
+        _ => "a value is larger than PostgreSQL can hold; shorten it at the source",
+    }
+}
+
+/// Whether the routine refuses entries of indexes.
+pub(crate) fn is_index_limit(routine: &str) -> bool {
+    const ROUTINES: [&str; 7] = [
+        "_bt_check_third_page",
+        "index_form_tuple",
+        "index_form_tuple_context",
+        "GinFormTuple",
+        "_hash_doinsert",
+        "gistSplit",
+        "SpGistGetBuffer",
+    ];
+    ROUTINES.contains(&routine) || routine.starts_with("spgdoinsert")
 }

@@ -74,7 +74,8 @@ pub struct Options {
     /// A refresh that finds more than this share of the rows changed replaces all of them at once: readers wait
     /// meanwhile, and whoever began to read before sees none. Never without it.
     pub swap_share: Option<f64>,
-    /// A change run that cannot reach the changes loads the table anew instead of failing.
+    /// A run that cannot reach the changes, or whose source has other columns than before, loads the table anew
+    /// instead of failing.
     pub reload_on_gap: bool,
     /// Columns that get another type than the one that follows from the source.
     pub type_choices: Vec<TypeChoice>,
@@ -159,6 +160,8 @@ pub enum Reload {
     Reshaped(String),
     /// The changes were out of reach.
     Gap(String),
+    /// Readers of older builds may have read the source wrongly.
+    Misread(String),
 }
 
 impl fmt::Display for Reload {
@@ -173,6 +176,7 @@ impl fmt::Display for Reload {
             }
             Self::NewestDeleted { keys } => write!(f, "the newest row of {keys} keys was deleted"),
             Self::Gap(problem) | Self::Reshaped(problem) => write!(f, "{problem}"),
+            Self::Misread(what) => write!(f, "an older version may have read it wrongly: {what}"),
         }
     }
 }

@@ -23,8 +23,8 @@ pub use job::{
 pub use preview::Preview;
 pub use progress::{Phase, Progress};
 pub use run::{
-    analyze, applied, changes, check_shape, drop_target, forget_target, inspect, misread,
+    analyze, applied, changes, check_shape, drop_target, inspect, is_left, leave_target, misread,
     next_commit, preview, snapshot,
 };
-pub use source::{Column, Inspection};
+pub use source::{Column, Inspection, READER_REVISION};
 pub use target::{Position, Sessions};

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_util::sync::CancellationToken;
 
-use crate::copy::{ChangeWork, Netting, RowEncoder, RowStream, change_stream};
+use crate::copy::{ChangeWork, LargeRows, Netting, RowEncoder, RowStream, change_stream};
 use crate::error::{Error, SourceProblem};
 use crate::failpoint;
 use crate::job::{Job, Kind, Options, Outcome, Reload, Source, TableName};
 use crate::preview::{self, Preview};
 use crate::progress::{Phase, Progress};
-use crate::source::{ColumnType, Feed, Inspection, Opened, SourceTable, Watch};
+use crate::source::{ColumnType, Feed, Inspection, Opened, READER_REVISION, SourceTable, Watch};
 use crate::target::{
     Applied, Changes, Incoming, Layout, NewPosition, Position, State, Step, Target, apply_changes,
     load, refresh, stage_changes, worthwhile,
@@ -123,7 +123,8 @@ async fn follow(
     let (source, mut target) = until(cancel, both).await?;
     failpoint::reach("connected");
     progress.start(source.version());
-    let mut layout = Layout::of(source.columns(), &job.primary_key, &job.options)?;
+    let layout = Layout::of(source.columns(), &job.primary_key, &job.options)?;
+    let mut layout = layout.with_physical_names(source.physical_names());
     if layout.has_vectors() {
         layout.vectors_in = Some(until(cancel, target.schema_of_vectors()).await?);
     }
@@ -152,9 +153,14 @@ pub async fn drop_target(config: &Config, table: &TableName) -> Result<(), Error
     Target::open(config, table).await?.drop_table().await
 }
 
-/// Forgets a synced table's position and leaves the table as it is; it is no error if there is none.
-pub async fn forget_target(config: &Config, table: &TableName) -> Result<(), Error> {
-    Target::open(config, table).await?.forget().await
+/// Ends the sync of a table and leaves the table as it is; it is no error if there is none.
+pub async fn leave_target(config: &Config, table: &TableName) -> Result<(), Error> {
+    Target::open(config, table).await?.leave().await
+}
+
+/// Whether the table is there as a sync of this role that has ended left it.
+pub async fn is_left(config: &Config, table: &TableName) -> Result<bool, Error> {
+    Target::connect(config, table).await?.is_left().await
 }
 
 /// Why an older build may have loaded the source wrongly, if it may. Reads the footers of its files.
@@ -185,27 +191,17 @@ async fn bring_up(
 ) -> Result<Outcome, Error> {
     target.prepare().await?;
     failpoint::reach("prepared");
+    let Options { force, reload_on_gap, .. } = job.options;
+    let no_feed = way == Way::Feed && !force && !reload_on_gap && !source.has_feed();
     match target.state().await? {
-        State::Foreign => Err(Error::foreign("sync", &job.table)),
-        State::Absent => first_load(target, source, layout, job, progress).await,
+        State::Foreign { owner, owned } => Err(Error::foreign("sync", &job.table, &owner, owned)),
+        State::Absent | State::Left { .. } if no_feed => Err(source.no_feed()),
+        State::Absent => first_load(target, source, layout, job, false, progress).await,
+        State::Left { .. } => first_load(target, source, layout, job, true, progress).await,
         State::Synced { position, owned } => {
-            let changes = Changes::find(target, layout).await?;
-            if is_current(&position, source) && !job.options.force {
-                return Ok(Outcome { owned, ..unchanged(source, &position) });
-            }
-            let reload = match (way, job.options.force) {
-                (Way::Whole, _) => None,
-                (Way::Feed, true) => Some(Reload::Asked),
-                (Way::Feed, false) => {
-                    let work = Work { target, source, layout, changes: &changes, job, progress };
-                    match work.follow_feed(&position).await? {
-                        Followed::Done(outcome) => return Ok(Outcome { owned, ..*outcome }),
-                        Followed::Reload(reload) => Some(reload),
-                    }
-                }
-            };
-            let outcome = differential(target, source, layout, &changes, job, progress).await?;
-            Ok(Outcome { reload, owned, ..outcome })
+            let changes = Changes::find(target, layout, &position).await?;
+            let work = Work { target, source, layout, changes: &changes, job, progress };
+            Ok(Outcome { owned, ..work.bring_forward(way, &position).await? })
         }
     }
 }
@@ -228,7 +224,53 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    async fn follow_feed(self, before: &Position) -> Result<Followed, Error> {
+    async fn bring_forward(mut self, way: Way, before: &Position) -> Result<Outcome, Error> {
+        let Options { force, reload_on_gap, .. } = self.job.options;
+        let reload = match (self.changes.misfit(), self.misread(before).await?) {
+            (Some(what), _) if !force && !reload_on_gap => {
+                let (table, what) = (self.job.table.to_string(), what.to_owned());
+                return Err(Error::Shape { table, what });
+            }
+            (Some(what), _) => Some(Reload::Reshaped(what.to_owned())),
+            (None, Some(what)) => Some(Reload::Misread(what)),
+            (None, None) if is_current(before, self.source) && !force => {
+                return Ok(unchanged(self.source, before));
+            }
+            (None, None) if way == Way::Whole => None,
+            (None, None) if force => Some(Reload::Asked),
+            (None, None) => match self.follow_feed(before).await? {
+                Followed::Done(outcome) => return Ok(*outcome),
+                Followed::Reload(reload) => Some(reload),
+            },
+        };
+        let Self { target, source, layout, changes, job, progress } = self;
+        let outcome = differential(target, source, layout, changes, job, progress).await?;
+        Ok(Outcome { reload, ..outcome })
+    }
+
+    /// Why a reader of an older build may have loaded the table wrongly. Found out once: afterwards the position
+    /// tells that it is well.
+    async fn misread(&self, before: &Position) -> Result<Option<String>, Error> {
+        if before.reader_revision >= READER_REVISION {
+            return Ok(None);
+        }
+        let source = Arc::clone(self.source);
+        match blocking(&self.job.source, move || source.misread_before()).await {
+            Ok(None) => {
+                let Target { positions, table, .. } = &*self.target;
+                positions.confirm_reader(self.target.client(), table).await?;
+                Ok(None)
+            }
+            Err(error) if !error.is_retryable() => {
+                // Changes can be followed without the old files. The next run asks again.
+                tracing::warn!(table = %self.job.table, %error, "old files cannot be looked at");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    async fn follow_feed(&mut self, before: &Position) -> Result<Followed, Error> {
         let gap = self.job.options.reload_on_gap;
         match self.read_feed(before).await {
             Err(error) if gap && error.heals_by_reload() => {
@@ -238,7 +280,7 @@ impl Work<'_> {
         }
     }
 
-    async fn read_feed(self, before: &Position) -> Result<Followed, Error> {
+    async fn read_feed(&mut self, before: &Position) -> Result<Followed, Error> {
         let Self { target, source, layout, changes, job, progress } = self;
         let (table, applied) = (Arc::clone(source), before.clone());
         let open = move || Feed::open(&table, applied.version, &applied.source_table_id);
@@ -250,7 +292,9 @@ impl Work<'_> {
         // An update is two changes.
         let limit = worthwhile(before, share).saturating_mul(2);
         let work = Arc::new(change_work(feed, layout, job, limit, progress));
-        let position = position(source);
+        let mut position = position(source, layout);
+        position.is_whole = false;
+        position.columns = position.columns.filter(|columns| *columns != before.columns);
         let step = Step { changes, before, position: &position, limit, options: &job.options };
         let mut applied = Applied::NoRoom;
         if layout.nets_in_memory() {
@@ -298,6 +342,7 @@ fn change_work(
         whole: layout.newest_by.is_some(),
         limit,
         progress: progress.clone(),
+        large: LargeRows::default(),
     }
 }
 
@@ -311,10 +356,12 @@ async fn first_load(
     source: &Arc<SourceTable>,
     layout: &Layout,
     job: &Job,
+    replaces: bool,
     progress: &Progress,
 ) -> Result<Outcome, Error> {
     let rows = rows(source, layout, job, progress).await?;
-    let counts = load(target, layout, rows, &position(source), progress).await?;
+    let position = position(source, layout);
+    let counts = load(target, layout, rows, &position, replaces, progress).await?;
     Ok(Outcome {
         rows: counts.rows,
         inserted: counts.rows,
@@ -332,9 +379,16 @@ async fn differential(
     progress: &Progress,
 ) -> Result<Outcome, Error> {
     let rows = rows(source, layout, job, progress).await?;
-    let found =
-        refresh(target, layout, changes, rows, &position(source), job.options.swap_share, progress)
-            .await?;
+    let found = refresh(
+        target,
+        layout,
+        changes,
+        rows,
+        &position(source, layout),
+        job.options.swap_share,
+        progress,
+    )
+    .await?;
     Ok(Outcome {
         rows: found.counts.rows,
         inserted: found.inserted,
@@ -370,8 +424,10 @@ fn is_current(position: &Position, source: &SourceTable) -> bool {
     position.version == source.version() && position.source_table_id == source.table_id()
 }
 
-fn position(source: &SourceTable) -> NewPosition {
+fn position(source: &SourceTable, layout: &Layout) -> NewPosition {
     NewPosition {
+        is_whole: true,
+        columns: Some(layout.physical_columns()),
         source_table_id: source.table_id().to_owned(),
         version: source.version(),
         commit_timestamp_ms: source.commit_timestamp_ms(),

@@ -225,6 +225,103 @@ def mapped_changes():
     commit(name, 2, same_table(name, [fields[0], mapped_field("na me", "string", 3)]))
 
 
+def mapped_to(title, kind, id):
+    mapping = {"delta.columnMapping.id": id, "delta.columnMapping.physicalName": f"col-{id}"}
+    return field(title, kind, **mapping)
+
+
+MAPPED = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "9"}
+
+
+def removed(add):
+    remove = {key: add[key] for key in ("path", "partitionValues", "size", "dataChange")}
+    return {"remove": remove | {"deletionTimestamp": 0, "extendedFileMetadata": True}}
+
+
+def reshaped():
+    """A column is renamed, one is dropped, and the table is replaced by one with another type."""
+    name, id = "reshaped", mapped_to("id", "long", 1)
+    amount, info = mapped_to("amount", "long", 3), mapped_to("info", "string", 4)
+    ids = pa.array([1, 2], pa.int64())
+    data = {"col-1": ids, "col-2": ["a", "b"], "col-3": ids, "col-4": ["x", "y"]}
+    fields = [id, mapped_to("name", "string", 2), amount, info]
+    actions = head(name, fields, ["columnMapping"], {**FEED, **MAPPED})
+    add = parquet(name, "part-0.parquet", pa.table(data))
+    commit(name, 0, *actions, {"add": add})
+    title = mapped_to("title", "string", 2)
+    commit(name, 1, same_table(name, [id, title, amount, info]))
+    commit(name, 2, same_table(name, [id, title, info]))
+    fields = [id, title, mapped_to("info", "long", 5)]
+    replaced = head(name, fields, ["columnMapping"], {**FEED, **MAPPED})[1]
+    data = {"col-1": pa.array([2, 3], pa.int64()), "col-2": ["b", "c"], "col-5": pa.array([20, 30], pa.int64())}
+    again = {"add": parquet(name, "part-1.parquet", pa.table(data))}
+    commit(name, 3, replaced, removed(add), again)
+
+
+def rekeyed():
+    """The table is replaced by one whose key has another type."""
+    old = pa.table({"id": pa.array([1, 2], pa.int64()), "v": ["a", "b"]})
+    by_hand("rekeyed", [field("id", "long"), field("v", "string")], [old], (), FEED)
+    new = pa.table({"id": ["one", "two"], "v": ["a", "c"]})
+    replaced = head("rekeyed", [field("id", "string"), field("v", "string")], (), FEED)[1]
+    commit(
+        "rekeyed",
+        1,
+        replaced,
+        removed(parquet("rekeyed", "part-0.parquet", old)),
+        {"add": parquet("rekeyed", "part-1.parquet", new)},
+    )
+
+
+def renamed_between():
+    """A row is added while a column has another name for a time."""
+    name, id = "renamed_between", mapped_to("id", "long", 1)
+    fields = [id, mapped_to("v", "string", 2)]
+    actions = head(name, fields, ["columnMapping"], {**FEED, **MAPPED})
+    first = pa.table({"col-1": pa.array([1], pa.int64()), "col-2": ["a"]})
+    commit(name, 0, *actions, {"add": parquet(name, "part-0.parquet", first)})
+    commit(name, 1, same_table(name, [id, mapped_to("w", "string", 2)]))
+    second = pa.table({"col-1": pa.array([2], pa.int64()), "col-2": ["b"]})
+    commit(name, 2, {"add": parquet(name, "part-1.parquet", second)})
+    commit(name, 3, same_table(name, fields))
+
+
+def restored():
+    """A column is added, and the table is then restored to the version before."""
+    name, fields = "restored", [field("id", "long"), field("v", "string")]
+    first = pa.table({"id": pa.array([1], pa.int64()), "v": ["a"]})
+    by_hand(name, fields, [first], (), FEED)
+    more = pa.table({"id": pa.array([2], pa.int64()), "v": ["b"], "more": ["m"]})
+    add = parquet(name, "part-1.parquet", more)
+    commit(name, 1, same_table(name, [*fields, field("more", "string")]), {"add": add})
+    commit(name, 2, same_table(name, fields), removed(add))
+
+
+def long_key():
+    """A key that does not fit into an index comes: it does not compress."""
+    text = "long" + "".join(chr(0x4E00 + 7919 * n % 20000) for n in range(3000))
+    write("long_key", pa.table({"id": ["short"], "v": [1]}), configuration=FEED)
+    write("long_key", pa.table({"id": [text], "v": [2]}), mode="append")
+
+
+def catalog_managed():
+    features = ["catalogManaged", "inCommitTimestamp"]
+    data = pa.table({"id": pa.array([1], pa.int64())})
+    by_hand("catalog_managed", [field("id", "long")], [data], features, {"delta.enableInCommitTimestamps": "true"})
+    log = path("catalog_managed") / "_delta_log" / f"{0:020}.json"
+    info = {"commitInfo": {"inCommitTimestamp": 1_700_000_000_000, "timestamp": 0, "operation": "WRITE"}}
+    of_writers = '"readerFeatures": ["catalogManaged", "inCommitTimestamp"]'
+    text = log.read_text().replace(of_writers, '"readerFeatures": ["catalogManaged"]')
+    log.write_text(json.dumps(info) + "\n" + text)
+
+
+def odd_folders():
+    for folder in ("loc%20pct", "loc pct", "back\\slash", "q?#mark"):
+        # The writer takes a path for a URL.
+        write("folders/written", pa.table({"id": [1], "v": [folder]}), partition_by=["v"])
+        path("folders/written").rename(path("folders") / folder)
+
+
 # --- tables that cannot be synced, or not whole ----------------------------------------------------
 
 
@@ -333,3 +430,10 @@ troubled()
 variants()
 keys_of_maps()
 described()
+reshaped()
+rekeyed()
+renamed_between()
+restored()
+long_key()
+catalog_managed()
+odd_folders()

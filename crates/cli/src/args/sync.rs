@@ -91,7 +91,7 @@ pub(crate) struct SettingsArgs {
     /// Share of differing rows above which a refresh replaces all rows at once; readers wait meanwhile
     #[arg(long, value_name = "SHARE")]
     pub(crate) swap_share: Option<f64>,
-    /// Read the whole source where changes are out of reach, instead of failing
+    /// Read the whole source where changes are out of reach or its columns have changed, instead of failing
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) reload_on_gap: Option<bool>,
     /// Bounds what a run reads ahead, in MiB

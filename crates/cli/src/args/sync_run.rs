@@ -30,7 +30,7 @@ pub(crate) struct SyncRunArgs {
     /// Share of differing rows above which a refresh replaces all rows at once; readers wait meanwhile
     #[arg(long, value_name = "SHARE")]
     pub(crate) swap_share: Option<f64>,
-    /// Read all rows if the changes are out of reach, instead of failing
+    /// Read all rows if the changes are out of reach or the source's columns have changed, instead of failing
     #[arg(long)]
     pub(crate) reload_on_gap: bool,
     /// Compare all rows even if the table already holds the source's version

@@ -38,13 +38,13 @@ async fn keep_up(
             let progress = RunProgress::default();
             let outcome = run(work, job.clone(), progress.into(), false, &cancel).await?;
             publish(work, &outcome).await?;
-            if recorded != Some(outcome.version) {
+            if recorded != Some(outcome.version) || outcome.kind != RunKind::Unchanged {
                 record(work, started_at, &outcome).await?;
                 recorded = Some(outcome.version);
             }
             again = outcome.kind != RunKind::Unchanged;
             let next = work.control.runner.next_commit(&source, outcome.version, cancel.clone());
-            next.await.map_err(|error| from_run_error(error, &source_name))?;
+            next.await.map_err(|error| from_run_error(error, &source_name, work.table))?;
         }
     }
 }
@@ -55,7 +55,7 @@ async fn record(
     outcome: &RunOutcome,
 ) -> std::result::Result<(), Failure> {
     let state = state_name(SyncedTableState::OnlineContinuousUpdate);
-    let applied = applied(started_at, outcome);
+    let applied = applied(work, started_at, outcome);
     let (store, table, update) = (&work.control.store, work.table.id, work.update.id);
     let (message, news) = (message(outcome), news(work, outcome));
     let recorded = store.advance_update(table, update, &applied, &state, &message, &news).await;

@@ -6,5 +6,7 @@ mod driver;
 mod follow;
 mod instance;
 mod synced_table;
+mod upgrade;
 
 pub use driver::run;
+pub use upgrade::reload_misread;

@@ -28,7 +28,7 @@ const INSTANCE_POLL: Duration = Duration::from_secs(1);
 
 /// Kinds of events.
 const UPDATE: &str = "update_progress";
-const FLOW: &str = "flow_progress";
+pub(super) const FLOW: &str = "flow_progress";
 
 /// How a run ended when not well.
 pub(super) enum Failure {
@@ -258,11 +258,11 @@ async fn attempt(
     progress: &Arc<RunProgress>,
     cancel: &CancellationToken,
 ) -> std::result::Result<RunOutcome, Failure> {
-    let source = job.source_name.clone();
     let _slot = tokio::select! {
         slot = work.control.sync_slots.take(work.instance.uid) => slot,
         () = cancel.cancelled() => return Err(Failure::Cancelled),
     };
+    let source = job.source_name.clone();
     let outcome = work.control.runner.run(job, Arc::clone(progress), cancel.clone()).await;
     let ended = match &outcome {
         Ok(outcome) => Ended::Well(outcome),
@@ -270,7 +270,7 @@ async fn attempt(
         Err(_) => Ended::Failed,
     };
     work.control.sync_counts.record(work.table, progress, &ended);
-    outcome.map_err(|error| from_run_error(error, &source))
+    outcome.map_err(|error| from_run_error(error, &source, work.table))
 }
 
 /// Does the work for as long as somebody wants it: until the update or the table is ended, the instance
@@ -317,14 +317,21 @@ pub(super) fn from_error(error: Error) -> Failure {
     }
 }
 
-pub(super) fn from_run_error(error: RunError, source: &str) -> Failure {
-    let message = format!("{source}: {}", error.message);
+/// Names the one command that heals it, where there is one.
+pub(super) fn from_run_error(error: RunError, source: &str, table: &SyncedTable) -> Failure {
+    let mut message = format!("{source}: {}", error.message);
+    if error.feed_off {
+        message = format!("[SOURCE_READ_ERROR] {message}");
+    }
+    if error.heals_by_reload && table.applied.is_some() {
+        message.push_str(&format!(" (lakeport sync trigger {} --full-refresh)", table.name));
+    }
     if error.retryable { Failure::Later(message) } else { Failure::Now(message) }
 }
 
 async fn complete(work: &Work<'_>, started_at: Timestamp, outcome: &RunOutcome) -> Result<()> {
     let Work { control, table, update, .. } = *work;
-    let applied = applied(started_at, outcome);
+    let applied = applied(work, started_at, outcome);
     let mut news = news(work, outcome);
     let (store, message) = (&control.store, message(outcome));
     if policy_of(table) == Policy::Continuous {
@@ -339,12 +346,17 @@ async fn complete(work: &Work<'_>, started_at: Timestamp, outcome: &RunOutcome) 
     Ok(())
 }
 
-pub(super) fn applied(started_at: Timestamp, outcome: &RunOutcome) -> AppliedVersion {
+pub(super) fn applied(
+    work: &Work<'_>,
+    started_at: Timestamp,
+    outcome: &RunOutcome,
+) -> AppliedVersion {
     AppliedVersion {
         version: outcome.version,
         committed_at: outcome.committed_at,
         started_at,
         finished_at: Timestamp::now(),
+        reader_revision: work.control.runner.reader_revision(),
     }
 }
 
@@ -383,7 +395,7 @@ fn resting_states(table: &SyncedTable) -> (SyncedTableState, SyncedTableState) {
     }
 }
 
-fn event(level: &'static str, event_type: &'static str, message: String) -> NewEvent {
+pub(super) fn event(level: &'static str, event_type: &'static str, message: String) -> NewEvent {
     NewEvent { level, event_type, message }
 }
 

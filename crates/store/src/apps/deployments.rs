@@ -5,6 +5,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::retry::transact;
 use crate::{Result, Store};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,27 +50,26 @@ impl From<&Row> for AppDeployment {
 impl Store {
     /// One that is still in progress is cancelled by it.
     pub async fn add_app_deployment(&self, new: &NewDeployment) -> Result<AppDeployment> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "update app_deployments set state = 'CANCELLED', updated_at = now(),
-                     message = 'another deployment has taken its place'
-                 where app_id = $1 and state = 'IN_PROGRESS'",
-                &[&new.app_id],
-            )
-            .await?;
-        let row = transaction
-            .query_one(
-                &format!(
-                    "insert into app_deployments (id, app_id, request, creator, state, message)
-                     values ($1, $2, $3, $4, $5, $6) returning {COLUMNS}"
-                ),
-                &[&new.id, &new.app_id, &new.request, &new.creator, &new.state, &new.message],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(AppDeployment::from(&row))
+        transact!(self, |transaction| {
+            transaction
+                .execute(
+                    "update app_deployments set state = 'CANCELLED', updated_at = now(),
+                         message = 'another deployment has taken its place'
+                     where app_id = $1 and state = 'IN_PROGRESS'",
+                    &[&new.app_id],
+                )
+                .await?;
+            let row = transaction
+                .query_one(
+                    &format!(
+                        "insert into app_deployments (id, app_id, request, creator, state, message)
+                         values ($1, $2, $3, $4, $5, $6) returning {COLUMNS}"
+                    ),
+                    &[&new.id, &new.app_id, &new.request, &new.creator, &new.state, &new.message],
+                )
+                .await?;
+            Ok(AppDeployment::from(&row))
+        })
     }
 
     pub async fn app_deployment(&self, app: Uuid, id: Uuid) -> Result<Option<AppDeployment>> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::retry::transact;
 use crate::{Result, Store};
 
 pub use deployments::{AppDeployment, NewDeployment};
@@ -72,32 +73,31 @@ impl From<&Row> for App {
 impl Store {
     /// The app, its service principal and what it shall have in databases, or nothing of it.
     pub async fn add_app(&self, new: &NewApp, databases: &[DatabaseOfApp]) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let principal = transaction
-            .query_one(
-                "insert into principals (kind, user_name, display_name, application_id)
-                 values ('SERVICE_PRINCIPAL', $1::uuid::text, $2, $1) returning id",
-                &[&new.client_id, &new.principal_name],
-            )
-            .await?;
-        transaction
-            .execute(
-                "insert into apps (id, name, principal_id, creator, updater, spec, stopped)
-                 values ($1, $2, $3, $4, $4, $5, $6)",
-                &[
-                    &new.id,
-                    &new.name,
-                    &principal.get::<_, i64>(0),
-                    &new.creator,
-                    &new.spec,
-                    &new.stopped,
-                ],
-            )
-            .await?;
-        grants::want(&transaction, new.id, databases).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            let principal = transaction
+                .query_one(
+                    "insert into principals (kind, user_name, display_name, application_id)
+                     values ('SERVICE_PRINCIPAL', $1::uuid::text, $2, $1) returning id",
+                    &[&new.client_id, &new.principal_name],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "insert into apps (id, name, principal_id, creator, updater, spec, stopped)
+                     values ($1, $2, $3, $4, $4, $5, $6)",
+                    &[
+                        &new.id,
+                        &new.name,
+                        &principal.get::<_, i64>(0),
+                        &new.creator,
+                        &new.spec,
+                        &new.stopped,
+                    ],
+                )
+                .await?;
+            grants::want(transaction, new.id, databases).await?;
+            Ok(())
+        })
     }
 
     pub async fn app(&self, name: &str) -> Result<Option<App>> {
@@ -131,23 +131,22 @@ impl Store {
         spec: &Value,
         databases: Option<&[DatabaseOfApp]>,
     ) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let updated = transaction
-            .execute(
-                "update apps set spec = $3, updater = $4, updated_at = clock_timestamp()
-                 where id = $1 and updated_at = $2 and deleted_at is null",
-                &[&app.id, &app.updated_at, &spec, &updater],
-            )
-            .await?;
-        if updated == 0 {
-            return Ok(false);
-        }
-        if let Some(databases) = databases {
-            grants::want(&transaction, app.id, databases).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
+        transact!(self, |transaction| {
+            let updated = transaction
+                .execute(
+                    "update apps set spec = $3, updater = $4, updated_at = clock_timestamp()
+                     where id = $1 and updated_at = $2 and deleted_at is null",
+                    &[&app.id, &app.updated_at, &spec, &updater],
+                )
+                .await?;
+            if updated == 0 {
+                return Ok(false);
+            }
+            if let Some(databases) = databases {
+                grants::want(transaction, app.id, databases).await?;
+            }
+            Ok(true)
+        })
     }
 
     pub async fn set_app_stopped(&self, id: Uuid, updater: &str, stopped: bool) -> Result<()> {
@@ -164,43 +163,41 @@ impl Store {
 
     /// From here on nobody logs in as the app; the rest goes when its rights are gone.
     pub async fn mark_app_deleted(&self, app: &App) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "update apps set deleted_at = coalesce(deleted_at, now()) where id = $1",
-                &[&app.id],
-            )
-            .await?;
-        transaction
-            .execute(
-                "update principals set active = false, generation = generation + 1
-                 where id = $1 and active",
-                &[&app.principal_id],
-            )
-            .await?;
-        grants::want(&transaction, app.id, &[]).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            transaction
+                .execute(
+                    "update apps set deleted_at = coalesce(deleted_at, now()) where id = $1",
+                    &[&app.id],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "update principals set active = false, generation = generation + 1
+                     where id = $1 and active",
+                    &[&app.principal_id],
+                )
+                .await?;
+            grants::want(transaction, app.id, &[]).await?;
+            Ok(())
+        })
     }
 
     /// Removes a deleted app with its service principal, unless it still has rights somewhere.
     pub async fn forget_app(&self, app: &App) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let deleted = transaction
-            .execute(
-                "delete from apps a where a.id = $1 and a.deleted_at is not null
-                   and not exists (select from app_grants g where g.app_id = a.id)",
-                &[&app.id],
-            )
-            .await?;
-        if deleted == 1 {
-            transaction
-                .execute("delete from principals where id = $1", &[&app.principal_id])
+        transact!(self, |transaction| {
+            let deleted = transaction
+                .execute(
+                    "delete from apps a where a.id = $1 and a.deleted_at is not null
+                       and not exists (select from app_grants g where g.app_id = a.id)",
+                    &[&app.id],
+                )
                 .await?;
-        }
-        transaction.commit().await?;
-        Ok(deleted == 1)
+            if deleted == 1 {
+                transaction
+                    .execute("delete from principals where id = $1", &[&app.principal_id])
+                    .await?;
+            }
+            Ok(deleted == 1)
+        })
     }
 }

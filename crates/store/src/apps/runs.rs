@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::connection::Transaction;
+use crate::retry::transact;
 use crate::{Result, Store};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,20 +34,19 @@ impl From<&Row> for AppRun {
 impl Store {
     /// Begins a run, whose secret ends with it. The run before, if there is one, ends now.
     pub async fn begin_app_run(&self, app: Uuid, run: Uuid, secret: Uuid) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        // Two that begin at once take turns.
-        transaction.execute("select from apps where id = $1 for update", &[&app]).await?;
-        end(&transaction, app, None).await?;
-        transaction
-            .execute(
-                "insert into app_runs (app_id, id, secret_id, state, message)
-                 values ($1, $2, $3, 'STARTING', 'the app is being started')",
-                &[&app, &run, &secret],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            // Two that begin at once take turns.
+            transaction.execute("select from apps where id = $1 for update", &[&app]).await?;
+            end(transaction, app, None).await?;
+            transaction
+                .execute(
+                    "insert into app_runs (app_id, id, secret_id, state, message)
+                     values ($1, $2, $3, 'STARTING', 'the app is being started')",
+                    &[&app, &run, &secret],
+                )
+                .await?;
+            Ok(())
+        })
     }
 
     pub async fn app_run(&self, app: Uuid) -> Result<Option<AppRun>> {
@@ -86,11 +86,10 @@ impl Store {
     }
 
     pub async fn end_app_run(&self, app: Uuid, run: Uuid) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        end(&transaction, app, Some(run)).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            end(transaction, app, Some(run)).await?;
+            Ok(())
+        })
     }
 }
 

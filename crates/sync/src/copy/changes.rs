@@ -12,6 +12,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinError;
 
 use super::encoder::{CHUNK_BYTES, Counts, Field, NULL, RowEncoder, field_count, push_fixed};
+use super::large::LargeRows;
 use super::net::{self, NetChanges};
 use super::stream::{RowStream, Work, send};
 use crate::error::Error;
@@ -34,6 +35,7 @@ pub(crate) struct ChangeWork {
     /// Reading ends when there are more changes than this: they will not be applied one by one.
     pub(crate) limit: u64,
     pub(crate) progress: Progress,
+    pub(crate) large: LargeRows,
 }
 
 /// All changes, as they come.
@@ -55,6 +57,10 @@ impl Work for ChangeWork {
 
     fn crashed(&self, crash: &JoinError) -> Error {
         self.feed.crashed(crash)
+    }
+
+    fn large_rows(&self) -> &LargeRows {
+        &self.large
     }
 }
 
@@ -87,7 +93,8 @@ impl ChangeWork {
             let column_type = if has(name) { *column_type } else { ColumnType::Void };
             (name.clone(), column_type)
         });
-        RowEncoder::new(self.table.clone(), columns.collect(), self.key.clone(), self.nul)
+        let (table, key) = (self.table.clone(), self.key.clone());
+        RowEncoder::new(table, columns.collect(), key, self.nul).with_large(self.large.clone())
     }
 }
 
@@ -159,6 +166,7 @@ struct EncodedChanges<'a> {
 impl EncodedChanges<'_> {
     /// Appends a row's tuple, which is to get `more` fields. Unless it is `whole`, it has its key only.
     fn push(&self, row: usize, whole: bool, more: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        let start = out.len();
         out.extend_from_slice(&field_count(self.fields.len() + more));
         for column in 0..self.fields.len() {
             if whole || self.encoder.key.contains(&column) {
@@ -167,6 +175,8 @@ impl EncodedChanges<'_> {
                 out.extend_from_slice(&NULL);
             }
         }
+        let key = || self.encoder.key_text(self.arrays, row);
+        self.encoder.large.see(out.len() - start, key);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use delta_kernel::arrow::compute::cast;
 use delta_kernel::arrow::util::display::array_value_to_string;
 
 use super::json::Node;
+use super::large::LargeRows;
 use super::numeric::push_numeric;
 use super::vector::{Vectors, Width};
 use crate::error::Error;
@@ -81,6 +82,7 @@ pub(crate) struct RowEncoder {
     /// Positions of the key columns.
     pub(super) key: Vec<usize>,
     pub(super) nul: NullBytes,
+    pub(super) large: LargeRows,
 }
 
 impl RowEncoder {
@@ -90,7 +92,13 @@ impl RowEncoder {
         key: Vec<usize>,
         nul: NullBytes,
     ) -> Self {
-        Self { table, columns, key, nul }
+        Self { table, columns, key, nul, large: LargeRows::default() }
+    }
+
+    /// Remembers large rows together with others.
+    pub(super) fn with_large(mut self, large: LargeRows) -> Self {
+        self.large = large;
+        self
     }
 
     /// Appends the batch's rows to `out`, and calls `emit` whenever a chunk is full. Rows with a NULL
@@ -112,12 +120,14 @@ impl RowEncoder {
                 counts.null_key_rows += 1;
                 continue;
             }
+            let start = out.len();
             out.extend_from_slice(&field_count);
             for (column, field) in fields.iter().enumerate() {
                 field
                     .push(row, self.nul, out)
                     .map_err(|problem| self.refuse(&arrays, column, Some(row), &problem))?;
             }
+            self.large.see(out.len() - start, || self.key_text(&arrays, row));
             counts.rows += 1;
             if out.len() >= CHUNK_BYTES {
                 emit(out)?;
@@ -172,7 +182,7 @@ impl RowEncoder {
     }
 
     /// `id=7, region=north`.
-    fn key_text(&self, arrays: &[ArrayRef], row: usize) -> String {
+    pub(super) fn key_text(&self, arrays: &[ArrayRef], row: usize) -> String {
         let parts = self.key.iter().map(|key| {
             let value = array_value_to_string(&arrays[*key], row).unwrap_or_default();
             format!("{}={}", self.columns[*key].0, value.escape_debug())

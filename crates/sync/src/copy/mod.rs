@@ -7,6 +7,7 @@ mod changes;
 mod encoder;
 mod iso8601;
 mod json;
+mod large;
 mod net;
 mod numeric;
 mod stream;
@@ -15,5 +16,6 @@ mod vector;
 
 pub(crate) use changes::{ChangeWork, change_stream};
 pub(crate) use encoder::{Counts, RowEncoder};
+pub(crate) use large::LargeRows;
 pub(crate) use net::{Effect, Effects, Found, Netting};
 pub(crate) use stream::RowStream;

@@ -17,6 +17,7 @@ use tokio_postgres::Transaction;
 
 use super::changes::ChangeWork;
 use super::encoder::{CHUNK_BYTES, Counts, NULL, field_count, push_fixed};
+use super::large::LargeRows;
 use super::stream::{RowStream, Work, send};
 use crate::error::Error;
 use crate::job::{Options, TableName};
@@ -155,6 +156,10 @@ impl Work for NetWork {
 
     fn crashed(&self, crash: &JoinError) -> Error {
         self.changes.crashed(crash)
+    }
+
+    fn large_rows(&self) -> &LargeRows {
+        &self.changes.large
     }
 }
 

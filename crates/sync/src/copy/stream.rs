@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_postgres::{CopyInSink, Transaction};
 
 use super::encoder::{CHUNK_BYTES, Counts, RowEncoder};
+use super::large::LargeRows;
 use crate::error::Error;
 use crate::failpoint;
 use crate::job::{Options, TableName};
@@ -40,6 +41,9 @@ pub(super) trait Work: Send + Sync {
 
     /// The error of a reader that panicked.
     fn crashed(&self, crash: &JoinError) -> Error;
+
+    /// What the server may have meant when it refuses a value.
+    fn large_rows(&self) -> &LargeRows;
 }
 
 /// All rows of a version.
@@ -101,7 +105,8 @@ impl RowStream {
 
     /// A reader's error wins over the server's: if a reader failed, the COPY ends early because of it.
     async fn drive(mut self, sink: CopyInSink<Bytes>, table: &TableName) -> Result<Counts, Error> {
-        let failed = |error| Error::target("load rows into", table)(error);
+        let work = Arc::clone(&self.work);
+        let failed = |error| rejected(table, error, work.large_rows());
         let mut sink = std::pin::pin!(sink);
         sink.feed(Bytes::from_static(HEADER)).await.map_err(failed)?;
         while let Some(chunk) = self.chunks.recv().await {
@@ -114,7 +119,7 @@ impl RowStream {
             counts += reader.map_err(|crash| self.work.crashed(&crash))??;
         }
         sink.feed(Bytes::from_static(TRAILER)).await.map_err(failed)?;
-        sink.finish().await.map_err(|error| rejected(table, error))?;
+        sink.finish().await.map_err(failed)?;
         Ok(counts)
     }
 }
@@ -131,6 +136,10 @@ impl Work for Files {
 
     fn crashed(&self, crash: &JoinError) -> Error {
         self.source.crashed(crash)
+    }
+
+    fn large_rows(&self) -> &LargeRows {
+        &self.encoder.large
     }
 }
 
@@ -186,11 +195,27 @@ fn batch_rows(files: &[DataFile], memory_bytes: usize) -> NonZero<usize> {
 }
 
 /// The server read the rows and refused them.
-fn rejected(table: &TableName, error: tokio_postgres::Error) -> Error {
+fn rejected(table: &TableName, error: tokio_postgres::Error, large: &LargeRows) -> Error {
     use tokio_postgres::error::SqlState;
     let Some(db) = error.as_db_error() else {
         return Error::target("load rows into", table)(error);
     };
+    if *db.code() == SqlState::PROGRAM_LIMIT_EXCEEDED && db.message().contains("jsonb") {
+        return Error::Data {
+            table: table.to_string(),
+            // At the end of where COPY was.
+            column: db.where_().and_then(|place| {
+                let (_, column) = place.lines().next()?.rsplit_once(", column ")?;
+                Some(column.to_owned())
+            }),
+            key: large.key_of_largest(),
+            what: format!(
+                "the value does not fit into a jsonb, which holds 256 MB; shorten it at the source, or \
+                 store the column as string ({})",
+                lakeport_pg::describe(&error)
+            ),
+        };
+    }
     let is_data = *db.code() == SqlState::NOT_NULL_VIOLATION || db.code().code().starts_with("22");
     if !is_data {
         return Error::target("load rows into", table)(error);

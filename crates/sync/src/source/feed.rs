@@ -288,8 +288,7 @@ impl Cutter<'_> {
                 format!("the table was replaced at version {version}; run a full refresh"),
             ));
         }
-        let on = metadata.configuration().get(PROPERTY);
-        if on.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        if records_changes(metadata.configuration()) {
             return Ok(());
         }
         Err(self.table.source.problem(
@@ -312,19 +311,53 @@ impl Cutter<'_> {
             let physical = physical_name(field).to_owned();
             let before = seen.insert(field.name().clone(), physical.clone());
             if before.is_some_and(|before| before != physical) {
-                return Err(self.table.source.problem(
-                    SourceProblem::FeedLost,
-                    format!(
-                        "column \"{}\" was dropped and made again at version {}, which the change \
-                         data feed does not show; run a full refresh",
-                        field.name(),
-                        snapshot.version()
-                    ),
-                ));
+                return Err(self.another_column(field.name(), snapshot.version()));
             }
         }
-        Ok(())
+        // One that is missing in between has values that its changes do not show under its name.
+        let wanted = |name: &str| self.table.snapshot.schema().field(name).is_some();
+        let missing = |name: &str| snapshot.schema().field(name).is_none() && wanted(name);
+        match seen.keys().find(|name| missing(name)) {
+            Some(name) => Err(self.another_column(name, snapshot.version())),
+            None => Ok(()),
+        }
     }
+
+    fn another_column(&self, name: &str, version: Version) -> Error {
+        self.table.source.problem(
+            SourceProblem::FeedLost,
+            format!(
+                "column \"{name}\" was dropped and made again, or renamed, at version {version}, \
+                 which the change data feed does not show; run a full refresh"
+            ),
+        )
+    }
+}
+
+impl SourceTable {
+    /// What the files call the columns, in the columns' order.
+    pub(crate) fn physical_names(&self) -> Vec<String> {
+        self.snapshot.schema().fields().map(|field| physical_name(field).to_owned()).collect()
+    }
+
+    /// Whether the table records its changes now.
+    pub(crate) fn has_feed(&self) -> bool {
+        records_changes(self.snapshot.table_configuration().metadata().configuration())
+    }
+
+    pub(crate) fn no_feed(&self) -> Error {
+        self.source.problem(
+            SourceProblem::FeedOff,
+            format!(
+                "the change data feed is off; set the table's property {PROPERTY} = true, and start \
+                 again"
+            ),
+        )
+    }
+}
+
+fn records_changes(properties: &HashMap<String, String>) -> bool {
+    properties.get(PROPERTY).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 /// Positions hold what a log has given, which is never below zero.

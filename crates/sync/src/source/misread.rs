@@ -19,6 +19,10 @@ use super::parquet::Remark;
 use super::scan::DataFile;
 use crate::error::Error;
 
+/// The revision of the reader. It grows when values of some table are read otherwise than before; the faults before
+/// then belong into the list below.
+pub const READER_REVISION: i32 = 1;
+
 /// 1582-10-15, in days since 1970-01-01.
 const GREGORIAN: i32 = -141_427;
 /// 1900-01-01, in microseconds: before it, time zones of old versions of Spark were others.

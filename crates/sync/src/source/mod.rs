@@ -6,6 +6,7 @@
 mod engine;
 mod feed;
 mod inside;
+mod listing;
 mod logical;
 mod misread;
 mod open;
@@ -21,6 +22,7 @@ mod watch;
 
 pub(crate) use feed::{ChangeBatch, Feed, Opened};
 pub(crate) use logical::is_variant;
+pub use misread::READER_REVISION;
 pub use open::{Column, Inspection};
 pub(crate) use open::{LOG_BATCH_ROWS, SourceTable};
 pub(crate) use problem::shown;

@@ -29,9 +29,6 @@ use crate::job::Source;
 /// user, and must not make this machine call addresses of that user's choice.
 const SCHEMES: [&str; 9] = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
 
-/// PostgreSQL's limit is 1600, of which changes on their way need two.
-const MAX_COLUMNS: usize = 1598;
-
 /// Log entries read at once.
 pub(crate) const LOG_BATCH_ROWS: NonZero<usize> =
     NonZero::new(1024).expect("a constant that is not zero");
@@ -84,7 +81,7 @@ impl SourceTable {
         let spelling = Spelling::of(&snapshot.schema(), metadata.partition_columns());
         let access = Access { spelling, hint, ..access(source, &url) };
         let engine = Engine::new(store::open(source, &url)?, access.clone(), LOG_BATCH_ROWS);
-        let columns = columns(source, &snapshot)?;
+        let columns = snapshot.schema().fields().map(column).collect();
         // Only a display value: a log whose last commit file is gone is still a readable table.
         let commit_timestamp_ms = snapshot.get_timestamp(&engine).ok();
         let scan = Arc::clone(&snapshot)
@@ -155,7 +152,12 @@ pub(super) fn locate(source: &Source) -> Result<Url, Error> {
     if location.is_empty() {
         return Err(Error::config("the source's location is empty; give a path or a URL"));
     }
-    let url = match Url::parse(location) {
+    // In a file's URL, parsers take a backslash for a slash; in a name it is one character of many.
+    let parsed = match location.starts_with("file:") {
+        true => Url::parse(&location.replace('\\', "%5C")),
+        false => Url::parse(location),
+    };
+    let url = match parsed {
         Ok(url) if url.scheme() != "file" => url,
         Ok(url) => {
             let path = url.to_file_path().map_err(|()| not_a_path(source))?;
@@ -235,18 +237,6 @@ fn log_error(source: &Source, error: &KernelError) -> Error {
         }
         other => other,
     }
-}
-
-fn columns(source: &Source, snapshot: &Snapshot) -> Result<Vec<(Column, ColumnType)>, Error> {
-    let schema = snapshot.schema();
-    if schema.num_fields() > MAX_COLUMNS {
-        let message = format!(
-            "the table has {} columns, a synced table holds {MAX_COLUMNS} at most; sync a table with fewer",
-            schema.num_fields()
-        );
-        return Err(source.problem(SourceProblem::Unsupported, message));
-    }
-    Ok(schema.fields().map(column).collect())
 }
 
 fn column(field: &StructField) -> (Column, ColumnType) {

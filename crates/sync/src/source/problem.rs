@@ -8,6 +8,9 @@ use url::Url;
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
 
+const CATALOG_MANAGED: &str = "its commits are kept by its catalog (the table feature catalogManaged), which \
+     alone knows the newest ones; drop that feature from the table, or sync a copy of it";
+
 /// A location as it may be shown: no user, password, query (signatures) or fragment.
 pub(crate) fn shown(location: &str) -> String {
     match Url::parse(location) {
@@ -37,6 +40,9 @@ impl Source {
     /// An error of the kernel while it was doing `what`.
     pub(crate) fn kernel(&self, what: &str, error: &KernelError) -> Error {
         let error = innermost(error);
+        if matches!(error, KernelError::MaxCatalogVersion(_)) {
+            return self.problem(SourceProblem::Unsupported, CATALOG_MANAGED);
+        }
         self.problem(classify(error), format!("{what}: {error}"))
     }
 

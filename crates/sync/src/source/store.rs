@@ -13,6 +13,7 @@ use delta_kernel::object_store::local::LocalFileSystem;
 use delta_kernel::object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
+use super::listing::EncodedListings;
 use crate::error::{Error, SourceProblem};
 use crate::job::Source;
 
@@ -27,7 +28,7 @@ pub(super) fn open(source: &Source, url: &Url) -> Result<Arc<dyn ObjectStore>, E
     let failed = |error: delta_kernel::object_store::Error| {
         source.problem(SourceProblem::Unsupported, format!("opening the store: {error}"))
     };
-    Ok(match url.scheme() {
+    let store: Arc<dyn ObjectStore> = match url.scheme() {
         "file" => Arc::new(LocalFileSystem::new()),
         "s3" | "s3a" => {
             let builder = AmazonS3Builder::new().with_url(url.as_str()).with_retry(retries());
@@ -46,7 +47,8 @@ pub(super) fn open(source: &Source, url: &Url) -> Result<Arc<dyn ObjectStore>, E
             let builder = configured(source, builder, MicrosoftAzureBuilder::with_config)?;
             Arc::new(builder.build().map_err(failed)?)
         }
-    })
+    };
+    Ok(Arc::new(EncodedListings(store)))
 }
 
 fn retries() -> RetryConfig {

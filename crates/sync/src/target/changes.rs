@@ -6,20 +6,15 @@
 use lakeport_pg::QualifiedName;
 use tokio_postgres::Transaction;
 
-use super::ddl::Layout;
+use super::ddl::{Layout, Marks};
 use super::load::run;
-use super::refresh::TYPE_NAME;
-use super::session::Target;
+use super::session::{Aside, Target};
+use super::shape::TYPE_NAME;
 use crate::copy::Effect::{CameAndWent, Delete, Insert, Unclear, Upsert};
 use crate::copy::{Counts, Effect, Effects, RowStream};
 use crate::error::Error;
 use crate::failpoint;
 use crate::job::TableName;
-
-/// Named as the columns that Delta itself reserves in tables with a change data feed. Of net changes, the first is
-/// the number under which a row was handed on.
-const MARKS: &str = "_commit_version bigint, _change_type smallint";
-pub(super) const MARK_NAMES: &str = "_commit_version, _change_type";
 
 /// Copies changes into a table that is kept from run to run: making one is slower than emptying it.
 pub(crate) async fn stage_changes(
@@ -27,12 +22,12 @@ pub(crate) async fn stage_changes(
     layout: &Layout,
     rows: RowStream,
 ) -> Result<Counts, Error> {
-    keep_table(target, layout, &target.changes).await?;
-    let (table, name) = (target.table.clone(), target.changes.clone());
+    keep_table(target, layout, &target.aside.changes).await?;
+    let (table, name) = (target.table.clone(), target.aside.changes.clone());
     let transaction = target.begin().await?;
     run(&transaction, "stage", &table, &format!("truncate {name}")).await?;
-    let columns = layout.column_list("");
-    let copy = format!("copy {name} ({columns}, {MARK_NAMES}) from stdin (format binary, freeze)");
+    let (columns, marks) = (layout.column_list(""), layout.marks().names());
+    let copy = format!("copy {name} ({columns}, {marks}) from stdin (format binary, freeze)");
     let counts = rows.copy(&transaction, &copy, &table).await?;
     failpoint::reach("changes: collected");
     transaction.commit().await.map_err(Error::target("stage", &table))?;
@@ -44,16 +39,11 @@ pub(crate) async fn stage_changes(
 pub(super) async fn reduce(
     transaction: &Transaction<'_>,
     table: &TableName,
-    statement: &str,
-    net: &QualifiedName,
+    reducing: &Reducing,
 ) -> Result<Effects, Error> {
     let failed = || Error::target("reduce the changes of", table);
-    transaction.execute(statement, &[]).await.map_err(failed())?;
-    let kinds = [Insert, Upsert, Delete, CameAndWent, Unclear];
-    let count = |kind: &Effect| format!("count(*) filter (where _change_type = {})", *kind as i16);
-    let counts = kinds.iter().map(count).collect::<Vec<_>>().join(", ");
-    let counts = format!("select {counts} from {net}");
-    let row = transaction.query_one(&counts, &[]).await.map_err(failed())?;
+    transaction.execute(&reducing.fill, &[]).await.map_err(failed())?;
+    let row = transaction.query_one(&reducing.count, &[]).await.map_err(failed())?;
     let number = |nth: usize| u64::try_from(row.get::<_, i64>(nth)).unwrap_or_default();
     Ok(Effects {
         inserts: number(0),
@@ -64,11 +54,23 @@ pub(super) async fn reduce(
     })
 }
 
-/// The statement that reduces changes.
-pub(super) fn reducing(target: &Target, layout: &Layout) -> String {
-    match layout.newest_by {
-        Some(_) => net_newest(target, layout),
-        None => net_last(target, layout),
+/// The statements that reduce changes and count what they have come to.
+pub(super) struct Reducing {
+    fill: String,
+    count: String,
+}
+
+impl Reducing {
+    pub(super) fn new(target: &Target, layout: &Layout) -> Self {
+        let (net, change) = (&target.aside.net, layout.marks().change);
+        let kinds = [Insert, Upsert, Delete, CameAndWent, Unclear];
+        let count = |kind: Effect| format!("count(*) filter (where {change} = {})", kind as i16);
+        let counts = kinds.map(count).join(", ");
+        let fill = match layout.newest_by {
+            Some(_) => net_newest(target, layout),
+            None => net_last(target, layout),
+        };
+        Self { fill, count: format!("select {counts} from {net}") }
     }
 }
 
@@ -97,11 +99,12 @@ pub(super) async fn keep_table(
     let mut wanted: Vec<String> = columns
         .map(|column| format!("{} {}", column.table_name, column.column_type.postgres()))
         .collect();
-    wanted.extend(MARKS.split(", ").map(str::to_owned));
+    let marks = layout.marks().columns();
+    wanted.extend(marks.clone());
     if found == wanted {
         return Ok(());
     }
-    let make = layout.create_loose(name, MARKS);
+    let make = layout.create_loose(name, &marks.join(", "));
     target
         .client()
         .batch_execute(&format!("begin; drop table if exists {name}; {make}; commit"))
@@ -111,50 +114,55 @@ pub(super) async fn keep_table(
 
 /// The last change of each key. In one version a row goes before its successor comes.
 fn net_last(target: &Target, layout: &Layout) -> String {
-    let (changes, net, key) = (&target.changes, &target.net, layout.key_list("s."));
-    let columns = layout.column_list("");
+    let (changes, net, key) = (&target.aside.changes, &target.aside.net, layout.key_list("s."));
+    let (columns, there) = (layout.column_list(""), layout.column_list("ranked."));
+    let Marks { version, change } = layout.marks();
+    let (nth, balance) = (layout.own("nth"), layout.own("balance"));
     let (insert, upsert, delete) = (Insert as i16, Upsert as i16, Delete as i16);
     let (came_and_went, unclear) = (CameAndWent as i16, Unclear as i16);
     format!(
-        "insert into {net} ({columns}, _change_type) select {columns}, case \
-           when _change_type > 0 and balance = 1 then {insert} \
-           when _change_type > 0 and balance < 1 then {upsert} \
-           when _change_type < 0 and balance < 0 then {delete} \
-           when _change_type < 0 and balance = 0 then {came_and_went} \
+        "insert into {net} ({columns}, {change}) select {there}, case \
+           when ranked.{change} > 0 and ranked.{balance} = 1 then {insert} \
+           when ranked.{change} > 0 and ranked.{balance} < 1 then {upsert} \
+           when ranked.{change} < 0 and ranked.{balance} < 0 then {delete} \
+           when ranked.{change} < 0 and ranked.{balance} = 0 then {came_and_went} \
            else {unclear} end \
          from (select s.*, \
            row_number() over (partition by {key} \
-             order by s._commit_version desc, s._change_type desc) as nth, \
-           sum(s._change_type) over (partition by {key}) as balance \
+             order by s.{version} desc, s.{change} desc) as {nth}, \
+           sum(s.{change}) over (partition by {key}) as {balance} \
            from {changes} s) ranked \
-         where nth = 1"
+         where ranked.{nth} = 1"
     )
 }
 
 /// The newest row of each key among those that have come and the one that is there. If that one has
 /// gone and nothing newer has come, older rows may be left, which only the source knows.
 fn net_newest(target: &Target, layout: &Layout) -> String {
-    let Target { name, changes, net, .. } = target;
+    let (name, Aside { changes, net, .. }) = (&target.name, &target.aside);
     let (columns, there) = (layout.column_list(""), layout.column_list("t."));
-    let (gone, held) = (layout.compared_list("s."), layout.compared_list("t."));
-    let key = layout.key_list("");
+    let of = |prefix: &str| (layout.column_list(prefix), layout.key_list(prefix));
+    let ((all_s, _), (all_c, key_c), (all_n, _)) = (of("s."), of("c."), of("n."));
+    let (gone, compared) = (layout.compared_list("s."), layout.compared_list("t."));
     let (key_there, key_match) = (layout.key_list("t."), layout.key_match());
-    let newest_first = layout.newest_first("").unwrap_or_default();
+    let newest_first = layout.newest_first("c.").unwrap_or_default();
+    let change = layout.marks().change;
+    let (sum, held, lost) = (layout.own("sum"), layout.own("held"), layout.own("lost"));
     let (upsert, unclear) = (Upsert as i16, Unclear as i16);
     format!(
         "with changed as materialized ( \
-           select {columns}, sum(_change_type) as n from {changes} s \
-           group by {columns} having sum(_change_type) <> 0), \
+           select {all_s}, sum(s.{change}) as {sum} from {changes} s \
+           group by {all_s} having sum(s.{change}) <> 0), \
          candidates as ( \
-           select {columns}, false as held, false as lost from changed where n > 0 \
+           select {all_c}, false as {held}, false as {lost} from changed c where c.{sum} > 0 \
            union all \
-           select {there}, true, s.n is not null from {name} t left join changed s \
-             on {key_match} and s.n < 0 and row({gone}) is not distinct from row({held}) \
-           where ({key_there}) in (select {key} from changed)), \
-         newest as (select distinct on ({key}) * from candidates \
-           order by {key}, {newest_first}, held desc) \
-         insert into {net} ({columns}, _change_type) \
-         select {columns}, case when held then {unclear} else {upsert} end \
-         from newest where lost or not held"
+           select {there}, true, s.{sum} is not null from {name} t left join changed s \
+             on {key_match} and s.{sum} < 0 and row({gone}) is not distinct from row({compared}) \
+           where ({key_there}) in (select {key_c} from changed c)), \
+         newest as (select distinct on ({key_c}) c.* from candidates c \
+           order by {key_c}, {newest_first}, c.{held} desc) \
+         insert into {net} ({columns}, {change}) \
+         select {all_n}, case when n.{held} then {unclear} else {upsert} end \
+         from newest n where n.{lost} or not n.{held}"
     )
 }

@@ -18,6 +18,8 @@ const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "
 pub(crate) struct LayoutColumn {
     /// In the source.
     pub(crate) name: String,
+    /// In the source's files, which may call it otherwise.
+    pub(crate) physical_name: String,
     /// In the table.
     pub(crate) table_name: String,
     pub(crate) ident: QuotedIdent,
@@ -59,6 +61,7 @@ impl LayoutColumn {
         };
         Ok(Self {
             name: name.clone(),
+            physical_name: name.clone(),
             table_name,
             ident,
             column_type,

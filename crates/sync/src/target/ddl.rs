@@ -9,6 +9,26 @@ use crate::error::Error;
 use crate::job::Options;
 use crate::source::{Column, ColumnType};
 
+/// Names of the columns that changes carry beside their row: those that Delta itself uses, if the source leaves them
+/// free. Of net changes, the first is the number under which a row was handed on.
+pub(super) struct Marks {
+    pub(super) version: String,
+    pub(super) change: String,
+}
+
+impl Marks {
+    pub(super) fn names(&self) -> String {
+        format!("{}, {}", self.version, self.change)
+    }
+
+    pub(super) fn columns(&self) -> [String; 2] {
+        [format!("{} bigint", self.version), format!("{} smallint", self.change)]
+    }
+}
+
+/// PostgreSQL's limit is 1600, of which changes on their way need two.
+const MAX_COLUMNS: usize = 1598;
+
 /// The wanted table, as it follows from the source's columns and the chosen key.
 pub(crate) struct Layout {
     pub(crate) columns: Vec<LayoutColumn>,
@@ -26,6 +46,13 @@ impl Layout {
         primary_key: &[String],
         options: &Options,
     ) -> Result<Self, Error> {
+        if columns.len() > MAX_COLUMNS {
+            return Err(Error::config(format!(
+                "the source has {} columns, and a synced table has {MAX_COLUMNS} at most: PostgreSQL's \
+                 limit is 1,600, and changes on their way take two; sync a table with fewer columns",
+                columns.len()
+            )));
+        }
         let choices = &options.type_choices;
         let unknown = |name: &String| !columns.iter().any(|(column, _)| column.name == *name);
         if let Some(choice) = choices.iter().find(|choice| unknown(&choice.column)) {
@@ -43,6 +70,20 @@ impl Layout {
         let newest_by = options.timeseries_key.as_deref();
         let newest_by = newest_by.map(|name| timeseries_position(&columns, name)).transpose()?;
         Ok(Self { columns, key, newest_by, vectors_in: None })
+    }
+
+    /// The columns are called so in the source's files, in the same order.
+    pub(crate) fn with_physical_names(mut self, names: Vec<String>) -> Self {
+        for (column, name) in self.columns.iter_mut().zip(names) {
+            column.physical_name = name;
+        }
+        self
+    }
+
+    /// What a position keeps of the columns: their names in the table and in the files.
+    pub(crate) fn physical_columns(&self) -> Vec<(String, String)> {
+        let columns = self.columns.iter();
+        columns.map(|column| (column.table_name.clone(), column.physical_name.clone())).collect()
     }
 
     pub(crate) fn has_vectors(&self) -> bool {
@@ -73,6 +114,20 @@ impl Layout {
         format!("create {kind} {name} ({})", columns.collect::<Vec<_>>().join(", "))
     }
 
+    /// A name of ours beside the columns, whatever the source calls these. Ours carry no quotes and no capitals.
+    pub(super) fn own(&self, name: &str) -> String {
+        let mut own = name.to_owned();
+        while self.columns.iter().any(|column| column.table_name == own) {
+            own.push('_');
+        }
+        own
+    }
+
+    /// What changes carry beside their row.
+    pub(super) fn marks(&self) -> Marks {
+        Marks { version: self.own("_commit_version"), change: self.own("_change_type") }
+    }
+
     /// A table of all columns, none of them required, and some more.
     pub(crate) fn create_loose(&self, name: &QualifiedName, more: &str) -> String {
         let columns = self.columns.iter();
@@ -92,10 +147,11 @@ impl Layout {
     /// Removes all but the newest row of each key; `None` where keys are unique.
     pub(crate) fn keep_newest(&self, name: &QualifiedName) -> Option<String> {
         let (key, newest_first) = (self.key_list("s."), self.newest_first("s.")?);
+        // No column of the source leaves the inner query.
         Some(format!(
-            "delete from {name} where ctid in (select place from (select s.ctid as place, \
+            "delete from {name} where ctid in (select ranked.place from (select s.ctid as place, \
              row_number() over (partition by {key} order by {newest_first}) as nth \
-             from {name} s) ranked where nth > 1)"
+             from {name} s) ranked where ranked.nth > 1)"
         ))
     }
 
@@ -125,6 +181,24 @@ impl Layout {
 
     pub(crate) fn key_list(&self, prefix: &str) -> String {
         list(self.key.iter().map(|part| &self.columns[*part]), prefix)
+    }
+
+    /// Selects the beginning of the longest key among a table's rows, and its bytes.
+    pub(crate) fn longest_key(&self, name: &QualifiedName) -> String {
+        let parts = self.key.iter().map(|part| format!("s.{}::text", self.columns[*part].ident));
+        let parts = parts.collect::<Vec<_>>();
+        let bytes = parts.iter().map(|part| format!("octet_length({part})"));
+        let bytes = bytes.collect::<Vec<_>>().join(" + ");
+        let texts = parts.iter().map(|part| format!("left({part}, 40)"));
+        let texts = texts.collect::<Vec<_>>().join(", ");
+        format!("select concat_ws(', ', {texts}), {bytes} from {name} s order by 2 desc limit 1")
+    }
+
+    /// Whether a key may be too long for its index.
+    pub(crate) fn has_long_key(&self) -> bool {
+        use ColumnType::{Binary, Text, Varchar};
+        let kinds = self.key.iter().map(|part| self.columns[*part].column_type);
+        kinds.into_iter().any(|kind| matches!(kind, Text | Binary | Varchar(_)))
     }
 
     /// As the table calls them.

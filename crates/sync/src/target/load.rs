@@ -8,7 +8,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
 use super::ddl::Layout;
-use super::position::{self, NewPosition};
+use super::position::NewPosition;
 use super::session::Target;
 use crate::copy::{Counts, RowStream};
 use crate::error::Error;
@@ -16,16 +16,22 @@ use crate::failpoint;
 use crate::job::TableName;
 use crate::progress::{Phase, Progress};
 
+/// With `replaces`, in the place of what stayed when an earlier sync ended.
 pub(crate) async fn load(
     target: &mut Target,
     layout: &Layout,
     rows: RowStream,
     position: &NewPosition,
+    replaces: bool,
     progress: &Progress,
 ) -> Result<Counts, Error> {
     let (table, name) = (target.table.clone(), target.name.clone());
-    let transaction = target.begin().await?;
+    let positions = target.positions.clone();
+    let mut transaction = target.begin().await?;
     create_schema(&transaction, &table).await?;
+    if replaces {
+        run(&transaction, "replace", &table, &format!("drop table {name}")).await?;
+    }
     run(&transaction, "create", &table, &layout.create("table", &name)).await?;
     failpoint::reach("load: created");
     let mut counts = rows.copy(&transaction, &layout.copy(&name), &table).await?;
@@ -34,17 +40,14 @@ pub(crate) async fn load(
     failpoint::reach("load: copied");
     counts.rows -= keep_newest(&transaction, layout, &name, &table).await?;
     let add_key = format!("alter table {name} add primary key ({})", layout.key_list(""));
-    transaction
-        .batch_execute(&add_key)
-        .await
-        .map_err(|error| duplicate_key(layout, &table, error))?;
+    index_key(&mut transaction, layout, &table, &name, &add_key).await?;
     failpoint::reach("load: indexed");
     for comment in layout.comments(&name) {
         run(&transaction, "comment on", &table, &comment).await?;
     }
 
     progress.enter(Phase::Applying);
-    position::write(&transaction, &table, position, counts.rows).await?;
+    positions.write(&transaction, &table, position, counts.rows).await?;
     failpoint::reach("load: ready");
     transaction.commit().await.map_err(Error::target("commit the load of", &table))?;
     failpoint::reach("load: committed");
@@ -102,6 +105,60 @@ pub(super) async fn run(
     transaction.batch_execute(statement).await.map_err(Error::target(operation, table))
 }
 
+/// Indexes the key of all rows, and names the row that the index refuses.
+pub(super) async fn index_key(
+    transaction: &mut Transaction<'_>,
+    layout: &Layout,
+    table: &TableName,
+    name: &QualifiedName,
+    statement: &str,
+) -> Result<(), Error> {
+    let failed = || Error::target("index", table);
+    let attempt = transaction.savepoint("key").await.map_err(failed())?;
+    match attempt.batch_execute(statement).await {
+        Ok(()) => attempt.commit().await.map_err(failed()),
+        Err(error) if is_too_long(&error) => {
+            attempt.rollback().await.map_err(failed())?;
+            Err(key_too_long(transaction, layout, table, name, &error).await)
+        }
+        Err(error) => Err(duplicate_key(layout, table, error)),
+    }
+}
+
+/// Whether an index refuses a value because of its length.
+pub(super) fn is_too_long(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|db| {
+        *db.code() == SqlState::PROGRAM_LIMIT_EXCEEDED
+            && db.routine().is_some_and(crate::error::is_index_limit)
+    })
+}
+
+/// Names the row of a table with the longest key, which is the one that was refused if any was.
+pub(super) async fn key_too_long(
+    transaction: &Transaction<'_>,
+    layout: &Layout,
+    table: &TableName,
+    rows: &QualifiedName,
+    error: &tokio_postgres::Error,
+) -> Error {
+    let found = transaction.query_opt(&layout.longest_key(rows), &[]).await;
+    let (key, bytes) = match found {
+        Ok(Some(row)) => (row.get::<_, Option<String>>(0), row.get::<_, Option<i32>>(1)),
+        _ => (None, None),
+    };
+    let bytes = bytes.map(|bytes| format!("{bytes} bytes are")).unwrap_or("it is".to_owned());
+    Error::Data {
+        table: table.to_string(),
+        column: None,
+        key: key.map(|key| format!("{}={key}…", layout.key_names().join(", "))),
+        what: format!(
+            "{bytes} too long for a primary key, which holds 2,704 once they are compressed; choose \
+             another key, or shorten it at the source ({})",
+            lakeport_pg::describe(error)
+        ),
+    }
+}
+
 /// The server names the value in its detail, `Key (id)=(7) is duplicated.`, in its own language.
 pub(super) fn duplicate_key(
     layout: &Layout,
@@ -121,7 +178,7 @@ pub(super) fn duplicate_key(
         column: None,
         key,
         what: format!(
-            "the source has more than one row with this primary key ({}); remove the duplicates \
+            "the source has more than one row with this primary key ({}); remove the duplicates, \
              choose another key, or name a timeseries key",
             layout.key_names().join(", ")
         ),

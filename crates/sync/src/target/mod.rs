@@ -11,6 +11,7 @@ mod position;
 mod refresh;
 mod session;
 mod sessions;
+mod shape;
 mod swap;
 
 pub(crate) use changes::stage_changes;
@@ -19,6 +20,7 @@ pub(crate) use load::load;
 pub(crate) use net::{Applied, Incoming, Step, apply_changes, worthwhile};
 pub use position::Position;
 pub(crate) use position::{NewPosition, State};
-pub(crate) use refresh::{Changes, refresh};
+pub(crate) use refresh::refresh;
 pub(crate) use session::Target;
 pub use sessions::Sessions;
+pub(crate) use shape::Changes;

@@ -7,13 +7,14 @@
 use lakeport_pg::QualifiedName;
 use tokio_postgres::Transaction;
 
-use super::changes::{MARK_NAMES, keep_table, reduce, reducing};
+use super::changes::{Reducing, keep_table, reduce};
 use super::column::compared_list;
-use super::ddl::Layout;
-use super::load::run;
-use super::position::{self, NewPosition, Position};
-use super::refresh::{Changes, Differences, SETTINGS, assignments};
+use super::ddl::{Layout, Marks};
+use super::load::{is_too_long, key_too_long, run};
+use super::position::{NewPosition, Position};
+use super::refresh::{Differences, SETTINGS, assignments};
 use super::session::Target;
+use super::shape::Changes;
 use crate::copy::{Counts, Effect, Effects, Found, Netting};
 use crate::error::Error;
 use crate::failpoint;
@@ -68,16 +69,17 @@ pub(crate) async fn apply_changes(
     progress: &Progress,
 ) -> Result<Applied, Error> {
     let Step { changes, before, position, limit, options } = *step;
-    keep_table(target, layout, &target.net).await?;
+    keep_table(target, layout, &target.aside.net).await?;
     failpoint::reach("changes: tables kept");
     let statements = Statements::new(target, layout);
     let (table, name) = (target.table.clone(), target.name.clone());
-    let transaction = target.begin().await?;
+    let positions = target.positions.clone();
+    let mut transaction = target.begin().await?;
     let altered_first = match &incoming {
         Incoming::Aside(counts) if counts.rows > limit => return Ok(too_many(counts, before)),
         // To reduce what was collected takes the table's new columns.
         Incoming::Aside(_) => {
-            changes.make(&transaction, &table, &name).await?;
+            changes.make(&mut transaction, &table, &name).await?;
             true
         }
         // A feed is read without a lock on the table.
@@ -107,15 +109,15 @@ pub(crate) async fn apply_changes(
     progress.enter(Phase::Applying);
     failpoint::reach("changes: reduced");
     if !altered_first {
-        changes.make(&transaction, &table, &name).await?;
+        changes.make(&mut transaction, &table, &name).await?;
     }
-    let (done, not_new) = statements.apply(&transaction, &table, &effects).await?;
+    let (done, not_new) = statements.apply(&mut transaction, layout, &table, &effects).await?;
     if not_new > 0 {
         // Two rows have the key, or the table was changed by somebody else.
         return Ok(Applied::Reload(Reload::Unclear { keys: not_new }));
     }
     let rows = (before.rows + done.inserted).saturating_sub(done.deleted);
-    position::write(&transaction, &table, position, rows).await?;
+    positions.write(&transaction, &table, position, rows).await?;
     failpoint::reach("changes: ready");
     transaction.commit().await.map_err(Error::target("commit the changes of", &table))?;
     failpoint::reach("changes: committed");
@@ -158,7 +160,7 @@ struct Statements {
     net: QualifiedName,
     empty: String,
     copy: String,
-    reduce: String,
+    reduce: Reducing,
     /// Removes rows by their numbers.
     forget: String,
     /// Selects keys that came and went, and are there.
@@ -170,33 +172,31 @@ struct Statements {
     insert: String,
 }
 
-/// Of rows that came, the numbers of effects say how many are new.
-const CAME: &str = "s._change_type > 0";
-
 impl Statements {
     fn new(target: &Target, layout: &Layout) -> Self {
-        let (name, net) = (&target.name, &target.net);
+        let (name, net) = (&target.name, &target.aside.net);
+        let Marks { version, change } = &layout.marks();
+        let marks = layout.marks().names();
+        let came = came(layout);
         let (key_match, columns) = (layout.key_match(), layout.column_list(""));
         let (from_net, key) = (layout.column_list("s."), layout.key_list(""));
         Self {
             net: net.clone(),
             empty: format!("{SETTINGS}; truncate {net}"),
-            copy: format!(
-                "copy {net} ({columns}, {MARK_NAMES}) from stdin (format binary, freeze)"
-            ),
-            reduce: reducing(target, layout),
-            forget: format!("delete from {net} where _commit_version = any ($1)"),
+            copy: format!("copy {net} ({columns}, {marks}) from stdin (format binary, freeze)"),
+            reduce: Reducing::new(target, layout),
+            forget: format!("delete from {net} where {version} = any ($1)"),
             left_over: format!(
-                "select from {net} s join {name} t on {key_match} where s._change_type = {}",
+                "select from {net} s join {name} t on {key_match} where s.{change} = {}",
                 Effect::CameAndWent as i16
             ),
             delete: format!(
-                "delete from {name} t using {net} s where {key_match} and s._change_type = {}",
+                "delete from {name} t using {net} s where {key_match} and s.{change} = {}",
                 Effect::Delete as i16
             ),
             update: update_statement(target, layout),
             insert: format!(
-                "insert into {name} ({columns}) select {from_net} from {net} s where {CAME} \
+                "insert into {name} ({columns}) select {from_net} from {net} s where {came} \
                  on conflict ({key}) do nothing"
             ),
         }
@@ -213,16 +213,69 @@ impl Statements {
         match incoming {
             Incoming::Feed(netting) => netting.copy(transaction, &self.copy, table).await,
             Incoming::Aside(counts) => {
-                let effects = reduce(transaction, table, &self.reduce, &self.net).await?;
+                let effects = reduce(transaction, table, &self.reduce).await?;
                 Ok(Found { counts, effects, ..Found::default() })
             }
         }
     }
 
+    /// Names the row whose key is too long for its index.
+    async fn insert(
+        &self,
+        transaction: &mut Transaction<'_>,
+        layout: &Layout,
+        table: &TableName,
+    ) -> Result<u64, Error> {
+        if !layout.has_long_key() {
+            return execute(transaction, table, &self.insert).await;
+        }
+        let failed = || Error::target("apply changes to", table);
+        let attempt = transaction.savepoint("inserting").await.map_err(failed())?;
+        match attempt.execute(&self.insert, &[]).await {
+            Ok(inserted) => attempt.commit().await.map(|()| inserted).map_err(failed()),
+            Err(error) if is_too_long(&error) => {
+                attempt.rollback().await.map_err(failed())?;
+                match self.is_about_key(transaction, layout, table, &error).await? {
+                    true => Err(key_too_long(transaction, layout, table, &self.net, &error).await),
+                    false => Err(failed()(error)),
+                }
+            }
+            Err(error) => Err(failed()(error)),
+        }
+    }
+
+    /// Whether an index that refuses an entry is the primary key's, not one that users have made.
+    async fn is_about_key(
+        &self,
+        transaction: &Transaction<'_>,
+        layout: &Layout,
+        table: &TableName,
+        error: &tokio_postgres::Error,
+    ) -> Result<bool, Error> {
+        /// Of so long an entry no index is named.
+        const LONGEST_ENTRY: i32 = 8191;
+        let failed = Error::target("look at the keys of", table);
+        let Some(index) = error.as_db_error().and_then(|db| db.constraint()) else {
+            let longest = transaction.query_opt(&layout.longest_key(&self.net), &[]).await;
+            let bytes = longest.map_err(failed)?.and_then(|row| row.get::<_, Option<i32>>(1));
+            return Ok(bytes.is_some_and(|bytes| bytes > LONGEST_ENTRY));
+        };
+        let found = transaction
+            .query_opt(
+                "select from pg_index i join pg_class c on c.oid = i.indexrelid \
+                 join pg_namespace n on n.oid = c.relnamespace \
+                 where n.nspname = $1 and c.relname = $2 and i.indisprimary",
+                &[&table.schema, &index],
+            )
+            .await;
+        Ok(found.map_err(failed)?.is_some())
+    }
+
     /// Gives also how many rows that were to be new are there.
     async fn apply(
         &self,
-        transaction: &Transaction<'_>,
+        transaction: &mut Transaction<'_>,
+        layout: &Layout,
         table: &TableName,
         effects: &Effects,
     ) -> Result<(Differences, u64), Error> {
@@ -240,7 +293,7 @@ impl Statements {
         // Those that were not updated are new, or equal to what is there.
         let inserted = match effects.inserts + effects.upserts.saturating_sub(updated) {
             0 => 0,
-            _ => execute(transaction, table, &self.insert).await?,
+            _ => self.insert(transaction, layout, table).await?,
         };
         failpoint::reach("changes: inserted");
         let not_new = effects.inserts.saturating_sub(inserted);
@@ -249,15 +302,21 @@ impl Statements {
     }
 }
 
+/// Of rows that came, the numbers of effects say how many are new.
+fn came(layout: &Layout) -> String {
+    format!("s.{} > 0", layout.marks().change)
+}
+
 /// Rows that are equal are left alone.
 fn update_statement(target: &Target, layout: &Layout) -> Option<String> {
-    let (name, net, payload) = (&target.name, &target.net, layout.payload());
+    let (name, net, payload) = (&target.name, &target.aside.net, layout.payload());
     (!payload.is_empty()).then(|| {
         format!(
-            "update {name} t set {} from {net} s where {} and {CAME} \
+            "update {name} t set {} from {net} s where {} and {} \
              and ({}) is distinct from ({})",
             assignments(&payload),
             layout.key_match(),
+            came(layout),
             compared_list(payload.iter().copied(), "t."),
             compared_list(payload.iter().copied(), "s.")
         )

@@ -10,7 +10,7 @@ use lakeport_pg::{QualifiedName, QuotedIdent, Session};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, NoTls, Transaction};
 
-use super::position::{self, Position, State};
+use super::position::{self, Position, Positions, State};
 use super::sessions::Sessions;
 use crate::error::Error;
 use crate::job::TableName;
@@ -22,11 +22,27 @@ pub(crate) struct Target {
     session: Session,
     pub(crate) table: TableName,
     pub(crate) name: QualifiedName,
-    /// Where a refresh loads aside.
+    pub(crate) positions: Positions,
+    /// Whether the positions are there.
+    has_positions: bool,
+    pub(crate) aside: Aside,
+}
+
+/// Tables of a sync's own, beside the positions.
+#[derive(Clone)]
+pub(crate) struct Aside {
+    /// Where a refresh loads.
     pub(crate) stage: QualifiedName,
     /// Where changes are collected, and what they come to; both are kept from run to run.
     pub(crate) changes: QualifiedName,
     pub(crate) net: QualifiedName,
+}
+
+impl Aside {
+    fn of(positions: &Positions, table: &TableName) -> Result<Self, Error> {
+        let own = |kind: &str| positions.beside(&own_name(kind, table));
+        Ok(Self { stage: own("stage")?, changes: own("changes")?, net: own("net")? })
+    }
 }
 
 impl Target {
@@ -44,7 +60,8 @@ impl Target {
         table: &TableName,
     ) -> Result<Self, Error> {
         while let Some(session) = sessions.take(config) {
-            let target = Self::of(session, table)?;
+            let target = Self::of(session, table).await;
+            let Ok(target) = target else { continue };
             match target.lock().await {
                 Ok(()) => return Ok(target),
                 Err(error) if error.sqlstate() == Some(SqlState::LOCK_NOT_AVAILABLE.code()) => {
@@ -65,14 +82,17 @@ impl Target {
     /// Connects without the lock, for looking only.
     pub(crate) async fn connect(config: &Config, table: &TableName) -> Result<Self, Error> {
         let failed = Error::target("connect to the database of", table);
-        Self::of(lakeport_pg::connect(&pinned(config)).await.map_err(failed)?, table)
+        Self::of(lakeport_pg::connect(&pinned(config)).await.map_err(failed)?, table).await
     }
 
-    fn of(session: Session, table: &TableName) -> Result<Self, Error> {
-        let name = qualified(&table.schema, &table.table)?;
-        let own = |kind: &str| qualified(position::SCHEMA, &own_name(kind, table));
-        let (stage, changes, net) = (own("stage")?, own("changes")?, own("net")?);
-        Ok(Self { session, table: table.clone(), name, stage, changes, net })
+    async fn of(session: Session, table: &TableName) -> Result<Self, Error> {
+        let found = Positions::find(&*session, table).await?;
+        let name = QualifiedName::new(&table.schema, &table.table)
+            .map_err(|error| Error::config(format!("cannot name the table {table}: {error}")))?;
+        let has_positions = found.is_some();
+        let positions = found.map_or_else(Positions::usual, Ok)?;
+        let aside = Aside::of(&positions, table)?;
+        Ok(Self { session, table: table.clone(), name, positions, has_positions, aside })
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -84,16 +104,17 @@ impl Target {
         self.session.client_mut().transaction().await.map_err(failed)
     }
 
-    /// After [`prepare`](Self::prepare).
     pub(crate) async fn state(&self) -> Result<State, Error> {
-        position::state(self.client(), &self.table, true).await
+        let positions = self.has_positions.then_some(&self.positions);
+        position::state(self.client(), &self.table, positions).await
     }
 
     pub(crate) async fn position(&self) -> Result<Option<Position>, Error> {
-        match position::exists(self.client(), &self.table).await? {
-            true => position::read(self.client(), &self.table).await,
-            false => Ok(None),
+        if !self.has_positions {
+            return Ok(None);
         }
+        let found = self.positions.read(self.client(), &self.table).await?;
+        Ok(found.filter(|position| position.left_as.is_none()))
     }
 
     /// Gathers the statistics that plans are made by.
@@ -123,21 +144,26 @@ impl Target {
     }
 
     /// Makes the schema of positions, and removes what a killed run has left.
-    pub(crate) async fn prepare(&self) -> Result<(), Error> {
-        position::ensure(self.client(), &self.table).await?;
+    pub(crate) async fn prepare(&mut self) -> Result<(), Error> {
+        if !self.has_positions {
+            let client = self.session.client_mut();
+            self.positions = Positions::ensure(client, &self.table).await?;
+            self.has_positions = true;
+            self.aside = Aside::of(&self.positions, &self.table)?;
+        }
         self.drop_stage().await
     }
 
     pub(crate) async fn drop_stage(&self) -> Result<(), Error> {
         self.client()
-            .batch_execute(&format!("drop table if exists {}", self.stage))
+            .batch_execute(&format!("drop table if exists {}", self.aside.stage))
             .await
             .map_err(Error::target("remove the staged rows of", &self.table))
     }
 
     /// Drops all that was made aside for the table.
     async fn drop_aside(&self) -> Result<(), Error> {
-        let Self { stage, changes, net, .. } = self;
+        let Aside { stage, changes, net } = &self.aside;
         self.client()
             .batch_execute(&format!("drop table if exists {stage}, {changes}, {net}"))
             .await
@@ -145,36 +171,47 @@ impl Target {
     }
 
     /// Drops the table and its position. Views and the like that depend on it are the user's: they
-    /// make it fail, and are named.
+    /// make it fail, and are named. What stayed when a sync ended is its new owner's, and stays.
     pub(crate) async fn drop_table(&mut self) -> Result<(), Error> {
-        let positions = position::exists(self.client(), &self.table).await?;
-        let state = position::state(self.client(), &self.table, positions).await?;
-        if matches!(state, State::Foreign) {
-            return Err(Error::foreign("drop", &self.table));
-        }
-        if !positions {
-            return Ok(());
+        let state = self.state().await?;
+        match &state {
+            State::Foreign { owner, owned } => {
+                return Err(Error::foreign("drop", &self.table, owner, *owned));
+            }
+            State::Left { owned: false } => return Ok(()),
+            _ if !self.has_positions => return Ok(()),
+            _ => {}
         }
         self.drop_aside().await?;
-        let (table, name) = (self.table.clone(), self.name.clone());
-        let transaction = self.begin().await?;
-        if matches!(state, State::Synced { .. }) {
-            transaction
-                .batch_execute(&format!("drop table if exists {name}"))
-                .await
-                .map_err(Error::target("drop", &table))?;
+        let Self { session, table, name, positions, .. } = self;
+        let failed = || Error::target("drop", table);
+        let transaction = session.client_mut().transaction().await.map_err(failed())?;
+        if !matches!(state, State::Absent) {
+            let drop = format!("drop table if exists {name}");
+            transaction.batch_execute(&drop).await.map_err(failed())?;
         }
-        position::delete(&transaction, &table).await?;
-        transaction.commit().await.map_err(Error::target("drop", &table))
+        positions.delete(&transaction, table).await?;
+        transaction.commit().await.map_err(failed())
     }
 
-    /// From now on the table is one that no sync has made.
-    pub(crate) async fn forget(&mut self) -> Result<(), Error> {
-        if !position::exists(self.client(), &self.table).await? {
+    /// From now on nothing syncs the table, which stays; that it was synced is still known.
+    pub(crate) async fn leave(&mut self) -> Result<(), Error> {
+        if !self.has_positions {
             return Ok(());
         }
         self.drop_aside().await?;
-        position::delete(self.client(), &self.table).await
+        match self.state().await? {
+            State::Synced { .. } => self.positions.leave(self.client(), &self.table).await,
+            State::Left { .. } => Ok(()),
+            State::Absent | State::Foreign { .. } => {
+                self.positions.delete(self.client(), &self.table).await
+            }
+        }
+    }
+
+    /// Whether the table is there as a sync that has ended left it.
+    pub(crate) async fn is_left(&self) -> Result<bool, Error> {
+        Ok(matches!(self.state().await?, State::Left { .. }))
     }
 
     /// Stops what the server is doing for us and cleans up, as far as that works in a short time; the
@@ -205,21 +242,8 @@ impl Target {
     }
 }
 
-impl Error {
-    pub(crate) fn foreign(operation: &'static str, table: &TableName) -> Self {
-        let message =
-            "it exists and is not a synced table; choose another name, or drop it yourself";
-        Self::refused(operation, table, &SqlState::DUPLICATE_TABLE, message.to_owned())
-    }
-}
-
 pub(super) fn pinned(config: &Config) -> Config {
     lakeport_pg::pinned(config.clone(), "lakeport sync")
-}
-
-fn qualified(schema: &str, name: &str) -> Result<QualifiedName, Error> {
-    QualifiedName::new(schema, name)
-        .map_err(|error| Error::config(format!("cannot name the table {schema}.{name}: {error}")))
 }
 
 /// The same for every run on the table, and different for any two tables.

@@ -33,7 +33,7 @@ pub(super) struct Swap {
 impl Swap {
     /// If more than this share of the rows differs.
     pub(super) fn new(target: &Target, layout: &Layout, share: f64) -> Self {
-        let (name, stage, payload) = (&target.name, &target.stage, layout.payload());
+        let (name, stage, payload) = (&target.name, &target.aside.stage, layout.payload());
         let differs = format!(
             "({}) is distinct from ({})",
             compared_list(payload.iter().copied(), "t."),

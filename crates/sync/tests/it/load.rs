@@ -222,3 +222,19 @@ async fn long_names_are_shortened_the_same_way_each_time() {
     job.options.force = true;
     assert_eq!(run(&job).await.unwrap().kind, Kind::Refreshed);
 }
+
+#[tokio::test]
+async fn folders_of_any_name_are_read() {
+    let db = database("odd_folders").await;
+    for (nth, folder) in ["loc%20pct", "loc pct", "back\\slash", "q?#mark"].iter().enumerate() {
+        let path = tables().join("folders").join(folder);
+        let mut job = db.job(&path, &["id"]);
+        job.table.table = format!("t{nth}");
+        run(&job).await.unwrap();
+        // As a URL too, and with the partition's folder, which is encoded in the log.
+        let url = url::Url::from_directory_path(&path).unwrap();
+        job.source.location = url.as_str().to_owned();
+        assert_eq!(run(&job).await.unwrap().kind, lakeport_sync::Kind::Unchanged, "{folder}");
+        assert_eq!(db.value(&format!("select v from served.t{nth}")).await, *folder);
+    }
+}

@@ -2,7 +2,7 @@
 
 use lakeport_sync::{Error, Source, SourceProblem, drop_target, inspect};
 
-use crate::support::{Database, database, name, run, tables};
+use crate::support::{Database, add_commit, at_version, database, name, run, run_changes, tables};
 
 async fn no_table(db: &Database) {
     assert_eq!(db.value("select to_regclass('served.t') is null").await, "t");
@@ -48,7 +48,7 @@ async fn features_and_types_that_cannot_be_read_are_named() {
     let db = database("unreadable").await;
     for (table, named) in [
         ("fancy", "fancyNew"),
-        ("wide", "1601 columns"),
+        ("catalog_managed", "kept by its catalog"),
         ("geometry", "geometry(OGC:CRS84)"),
         ("geography", "geography(OGC:CRS84, spherical)"),
     ] {
@@ -92,6 +92,7 @@ async fn keys_and_names_are_checked_first() {
     assert!(refuse("types", &["ID"]).await.contains("\"ID\" is not in the source"));
     assert!(refuse("types", &["id", "id"]).await.contains("twice"));
     assert!(refuse("types", &["list"]).await.contains("cannot be part of a primary key"));
+    assert!(refuse("wide", &["id"]).await.contains("1601 columns, and a synced table has 1598"));
     assert!(refuse("system_column", &["id"]).await.contains("system column"));
 }
 
@@ -105,23 +106,52 @@ async fn a_row_that_is_too_wide_is_explained() {
 }
 
 #[tokio::test]
+async fn a_table_of_many_columns_can_be_looked_at() {
+    let location = tables().join("wide").to_str().unwrap().to_owned();
+    let found = inspect(&Source { location, ..Source::default() }).await.unwrap();
+    assert_eq!(found.columns.len(), 1601);
+}
+
+#[tokio::test]
+async fn a_key_that_is_too_long_for_its_index_is_named() {
+    let db = database("long_key").await;
+    let is_named = |error: &Error| {
+        let Error::Data { key: Some(key), what, .. } = error else { panic!("{error:?}") };
+        assert!(key.starts_with("id=long") && key.ends_with('…'), "{key}");
+        assert!(what.contains("9004 bytes are too long for a primary key"), "{what}");
+    };
+    is_named(&db.sync("long_key").await.unwrap_err());
+    no_table(&db).await;
+
+    // The same by a refresh and by a change.
+    let directory = tempfile::tempdir().unwrap();
+    at_version("long_key", 0, directory.path());
+    let job = db.job(directory.path(), &["id"]);
+    run(&job).await.unwrap();
+    add_commit("long_key", 1, directory.path());
+    is_named(&run(&job).await.unwrap_err());
+    is_named(&run_changes(&job).await.unwrap_err());
+    // An index that a user has made is named instead.
+    drop_target(&db.writer, &name()).await.unwrap();
+    at_version("long_key", 0, directory.path());
+    let mut job = db.job(directory.path(), &["v"]);
+    job.table.table = "by_number".to_owned();
+    run(&job).await.unwrap();
+    db.client.batch_execute("create index mine on served.by_number (id)").await.unwrap();
+    add_commit("long_key", 1, directory.path());
+    let message = run_changes(&job).await.unwrap_err().message();
+    assert!(message.contains("entry of an index"), "{message}");
+}
+
+#[tokio::test]
 async fn tables_of_others_are_left_alone() {
     let db = database("foreign_table").await;
     db.client.batch_execute("create schema served; grant all on schema served to foreign_table; create table served.t (id int)").await.unwrap();
     let error = db.sync("types").await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("42P07"));
-    assert!(error.message().contains("is not a synced table"), "{error}");
+    assert!(error.message().contains("no sync of this role has made it"), "{error}");
     assert_eq!(drop_target(&db.writer, &name()).await.unwrap_err().sqlstate(), Some("42P07"));
     assert_eq!(db.value("select count(*) from served.t").await, "0");
-}
-
-#[tokio::test]
-async fn positions_of_another_role_are_not_trusted() {
-    let db = database("planted").await;
-    db.client.batch_execute("create role intruder; create schema lakeport_sync; create table lakeport_sync.positions (x int); alter table lakeport_sync.positions owner to intruder; grant all on schema lakeport_sync to planted").await.unwrap();
-    let error = db.sync("types").await.unwrap_err();
-    assert_eq!(error.sqlstate(), Some("42501"));
-    no_table(&db).await;
 }
 
 #[tokio::test]

@@ -93,6 +93,8 @@ fn failure(error: &Error) -> Failure {
         Error::Source { problem: SourceProblem::Missing, .. } => {
             Failure::not_found(error.message())
         }
+        _ if error.heals_by_reload() => Failure::new(error.message())
+            .hint("run it again with --full-refresh, or always with --reload-on-gap"),
         _ => Failure::new(error.message()),
     }
 }
