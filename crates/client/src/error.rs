@@ -5,6 +5,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lakeport_api::InstanceState;
@@ -102,6 +103,10 @@ pub enum Error {
 
     #[error("the connection between the private socket and {host}:{port} broke: {source}")]
     Relay { host: String, port: u16, source: io::Error },
+
+    /// One renewal of a token failed, and several callers waited for it.
+    #[error(transparent)]
+    Shared(Arc<Error>),
 }
 
 fn detail(message: Option<&str>) -> String {
@@ -119,9 +124,17 @@ impl Error {
         }
     }
 
+    /// The error itself, if callers share it.
+    fn own(&self) -> &Self {
+        match self {
+            Self::Shared(error) => error.own(),
+            error => error,
+        }
+    }
+
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match self {
+        match self.own() {
             Self::Api { status, .. } => Some(*status),
             _ => None,
         }
@@ -140,13 +153,13 @@ impl Error {
     /// The caller is unknown or may not do this.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(self.status(), Some(401 | 403)) || matches!(self, Self::Login { .. })
+        matches!(self.status(), Some(401 | 403)) || matches!(self.own(), Self::Login { .. })
     }
 
     /// What the person at the keyboard can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match self {
+        match self.own() {
             Self::Profile(error) => error.hint(),
             Self::Api { status, request_id, .. } => api_hint(*status, request_id.as_deref()),
             Self::Transport { certificate: true, .. } => Some(String::from(
