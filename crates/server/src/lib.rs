@@ -73,6 +73,7 @@ pub struct Running {
     control: Arc<Control>,
     engine: Arc<LocalEngine>,
     gateway: Arc<Gateway>,
+    witness: Arc<witness::Witness>,
     keep_databases: bool,
     own_metadata: bool,
     // Held for as long as the data directory is in use.
@@ -150,6 +151,7 @@ async fn assemble(
         control: parts.control,
         engine: Arc::clone(engine),
         gateway: parts.gateway,
+        witness: Arc::clone(&parts.witness),
         keep_databases: config.keep_databases,
         own_metadata: config.metadata_url.is_none(),
         _lock: lock,
@@ -234,6 +236,7 @@ impl Running {
         if !self.supervisor.shut_down(STOP_LIMIT).await {
             tracing::warn!("some tasks did not end in time");
         }
+        self.witness.flush().await;
         if self.keep_databases {
             tracing::info!("the databases run on; the next `lakeport serve` adopts them");
         } else {

@@ -111,6 +111,11 @@ impl Witness {
         Self { audit, metrics: Metrics::new() }
     }
 
+    /// Waits, for a bounded time, until every line is written.
+    pub(crate) async fn flush(&self) {
+        self.audit.flush().await;
+    }
+
     pub(crate) fn request(&self, line: &RequestLine<'_>) {
         self.audit.write("request", line);
     }
