@@ -3,7 +3,9 @@
 //! The process is `lakeport apps run`, on whatever machine. An app has one run at a time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use lakeport_api::app::{AppRun, AppRunOrders, AppRunReport, DeploymentReport};
 use lakeport_identity::oauth;
 use lakeport_store::{App as Row, Instance, Principal};
@@ -15,8 +17,12 @@ use crate::{Control, Error, Result};
 const STATES: &[&str] = &["STARTING", "RUNNING", "CRASHED", "STOPPED"];
 const MAX_TEXT_CHARACTERS: usize = 2000;
 
+/// For how long a run's secret is good without a report. Runs report every second; a runner that was killed
+/// leaves a secret that ends by itself.
+const SECRET_LIVES: Duration = Duration::from_secs(3600);
+
 impl Control {
-    /// The secret ends with the run. A run that there was before ends now.
+    /// The secret ends with the run, or an hour after its last report. A run that there was before ends now.
     pub async fn begin_app_run(&self, caller: &Principal, name: &str) -> Result<AppRun> {
         let app = self.living_app(caller, name).await?;
         let client_id = app.client_id.to_string();
@@ -31,7 +37,8 @@ impl Control {
                 "app \"{name}\" acts as an administrator, so that only administrators may run it"
             )));
         }
-        let (secret, info) = oauth::make_secret(&self.store, &identity, None).await?;
+        let expires_at = Some(Timestamp::now() + SECRET_LIVES);
+        let (secret, info) = oauth::make_secret(&self.store, &identity, expires_at).await?;
         let run = Uuid::new_v4();
         self.store.begin_app_run(app.id, run, info.id).await?;
         Ok(AppRun { run_id: run.to_string(), client_id, client_secret: secret.expose().to_owned() })
@@ -55,7 +62,8 @@ impl Control {
         let id = Uuid::parse_str(run).map_err(|_| Error::not_found("run", run))?;
         let message = cut(&report.message);
         let url = report.url.as_deref();
-        if !self.store.see_app_run(app.id, id, &report.state, &message, url).await? {
+        let state = &report.state;
+        if !self.store.see_app_run(app.id, id, state, &message, url, SECRET_LIVES).await? {
             return Err(Error::conflict(format!(
                 "this run of app \"{name}\" is over: another one has taken its place"
             )));

@@ -63,6 +63,7 @@ impl Store {
         Ok(row.as_ref().map(AppRun::from))
     }
 
+    /// The run's secret is good for `lives` from now on, or nearly so: it is prolonged when half of that is over.
     /// False if the run was ended by another.
     pub async fn see_app_run(
         &self,
@@ -71,17 +72,29 @@ impl Store {
         state: &str,
         message: &str,
         url: Option<&str>,
+        lives: Duration,
     ) -> Result<bool> {
-        let seen = self
+        let seen: i64 = self
             .connection()
             .await?
-            .execute(
-                "update app_runs set state = $3, message = $4, url = $5,
-                     seen_at = clock_timestamp()
-                 where app_id = $1 and id = $2",
-                &[&app, &run, &state, &message, &url],
+            .query_one(
+                "with seen as (
+                     update app_runs set state = $3, message = $4, url = $5,
+                         seen_at = clock_timestamp()
+                     where app_id = $1 and id = $2
+                     returning secret_id),
+                 prolonged as (
+                     update service_principal_secrets s
+                     set expires_at = clock_timestamp() + make_interval(secs => $6)
+                     from seen
+                     where s.id = seen.secret_id
+                       and (s.expires_at is null
+                            or s.expires_at < clock_timestamp() + make_interval(secs => $6 / 2)))
+                 select count(*) from seen",
+                &[&app, &run, &state, &message, &url, &lives.as_secs_f64()],
             )
-            .await?;
+            .await?
+            .try_get(0)?;
         Ok(seen == 1)
     }
 
