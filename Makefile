@@ -28,7 +28,7 @@ demo: ## show the main job on real input, step by step
 
 wheel: ## build the Python package's wheel, with the release binary in it, into dist/
 	cargo build --package lakeport-cli --locked --release
-	LAKEPORT_WHEEL_BINARY=$${CARGO_TARGET_DIR:-target}/release/lakeport \
+	LAKEPORT_WHEEL_BINARY=$$(realpath $${CARGO_TARGET_DIR:-target})/release/lakeport \
 	  target/venv/package/bin/python -m pip wheel ./python --no-deps --no-build-isolation \
 	  --wheel-dir dist
 
