@@ -186,11 +186,12 @@ begin
     for positions in
         select format('%I.%I', schemaname, tablename) from pg_tables
         where tablename = 'positions' and tableowner = '{WRITER_ROLE}'
+          and schemaname ~ '^lakeport_sync(_[0-9]+)?$'
     loop
-        execute format($sql${}$sql$, positions, positions);
+        execute format($sql${}$sql$, positions);
     end loop;
 end $guard$;",
-        attach("%s")
+        attach("%1$s")
     )
 }
 

@@ -122,7 +122,7 @@ mod tests {
         };
         let user = issue(&world.user, None);
         let identity = tokens.authenticate(&user).await.unwrap();
-        assert_eq!(identity.roles, ["user@x.y"]);
+        assert_eq!(identity.roles, ["users", "user@x.y"]);
         assert_eq!((identity.instances, identity.session_role), (vec![uid.clone()], None));
         let reader = tokens.authenticate(&issue(&world.user, Some("lb_reader_x"))).await.unwrap();
         assert_eq!(reader.session_role.as_deref(), Some("lb_reader_x"));

@@ -1,7 +1,10 @@
 //! What can go wrong with the metadata database.
 
+use std::error::Error as StdError;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::WrongType;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,6 +33,10 @@ impl Error {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
+        // A value of a type that the statement does not take is our fault, not the server's.
+        if StdError::source(&error).is_some_and(|source| source.is::<WrongType>()) {
+            return Self::Statement(error);
+        }
         let Some(db) = error.as_db_error() else {
             return Self::Unavailable(lakeport_pg::describe(&error));
         };

@@ -40,11 +40,11 @@ func logIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stolen, err := tokens.Lookup(argument.GetCacheKey())
+	known, err := tokens.Lookup(argument.GetCacheKey())
 	if err != nil {
 		return err
 	}
-	old := *stolen
+	old := *known
 	second, err := auth.ForceRefreshToken()
 	if err != nil {
 		return err
@@ -57,17 +57,19 @@ func logIn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A refresh token is good once; the SDK tells its user to log in again by the kind of this error.
+	// Two processes of one client may refresh at the same moment, with the same refresh token.
 	if err := tokens.Store(argument.GetCacheKey(), &old); err != nil {
 		return err
 	}
-	_, reused := auth.ForceRefreshToken()
-	var invalid *u2m.InvalidRefreshTokenError
+	third, err := auth.ForceRefreshToken()
+	if err != nil {
+		return err
+	}
 	fmt.Println(user)
 	return errors.Join(
 		expect("role", role, user),
 		expect("renewed token is another", first.AccessToken != second.AccessToken, true),
-		expect("a used refresh token is invalid", errors.As(reused, &invalid), true),
+		expect("its own client may use a refresh token again at once", third.AccessToken != "", true),
 	)
 }
 

@@ -63,8 +63,8 @@ struct Line<'a, T> {
 impl Audit {
     /// A file of `limit` bytes is full, and a new one is begun.
     pub(crate) fn open(path: PathBuf, limit: u64) -> Result<Self> {
-        let file = AuditFile::open(path.clone(), limit)
-            .map_err(Error::io("opening", path.display()))?;
+        let file =
+            AuditFile::open(path.clone(), limit).map_err(Error::io("opening", path.display()))?;
         let lost = Arc::new(Lost { path: path.clone(), count: AtomicU64::new(0) });
         let (queue, lines) = mpsc::channel(QUEUED);
         let counted = Arc::clone(&lost);

@@ -85,11 +85,11 @@ impl Store {
                      returning secret_id),
                  prolonged as (
                      update service_principal_secrets s
-                     set expires_at = clock_timestamp() + make_interval(secs => $6)
+                     set expires_at = clock_timestamp() + make_interval(secs => $6::float8)
                      from seen
                      where s.id = seen.secret_id
                        and (s.expires_at is null
-                            or s.expires_at < clock_timestamp() + make_interval(secs => $6 / 2)))
+                            or s.expires_at < clock_timestamp() + make_interval(secs => $6::float8 / 2)))
                  select count(*) from seen",
                 &[&app, &run, &state, &message, &url, &lives.as_secs_f64()],
             )

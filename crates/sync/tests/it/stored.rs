@@ -242,7 +242,7 @@ async fn the_feed_reads_no_files_elsewhere() {
 /// Old values of a nested column show the change, so all are loaded again, once.
 #[tokio::test]
 async fn a_change_inside_of_a_column_loads_the_table_again() {
-    let db = database("reshaped").await;
+    let db = database("reshaped_inside").await;
     let place = tempfile::tempdir().unwrap();
     let spark = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/spark");
     cut_at(&spark.join("nested_changes"), 3, place.path());
