@@ -119,7 +119,10 @@ def test_json_loses_no_digit_and_no_key(
     query = f"SELECT {columns}, '{{\"price\": 1.10}}'::jsonb, '{{\"a\": [0.5, \"1.10\"]}}'::jsonb"
     wanted = [[*texts, '{"price": 1.10}', {"a": [0.5, "1.10"]}]]
     assert reader.call(QUERY, instance_name=database.instance, query=query)["rows"] == wanted
-    statement = f"INSERT INTO {database.schema}.items (name) VALUES ('x') RETURNING {query[7:]}"
+    table = f"{database.schema}.digits"
+    with database.login.connect() as connection:
+        connection.execute(f"CREATE TABLE {table} (id int)")
+    statement = f"INSERT INTO {table} VALUES (1) RETURNING {query[7:]}"
     done = writer.call(EXECUTE, instance_name=database.instance, statement=statement)
     assert done["rows"] == wanted
 

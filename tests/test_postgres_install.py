@@ -59,9 +59,10 @@ def test_another_file_under_the_known_name_is_refused(cli: Cli, tmp_path: Path) 
     assert not (tmp_path / "data/postgres/15").exists()
 
 
-@pytest.mark.parametrize("arguments", [["14"], ["sixteen"], ["16", "--source"]])
-def test_what_is_not_offered_is_refused(cli: Cli, arguments: list[str]) -> None:
-    assert "postgres install" in cli("postgres", "install", *arguments, code=2).stderr
+@pytest.mark.parametrize("version", ["14", "sixteen"])
+def test_what_is_not_offered_is_refused(cli: Cli, version: str) -> None:
+    said = cli("postgres", "install", version, code=2).stderr
+    assert f"invalid value '{version}'" in said and "possible values: 15, 16, 17, 18" in said
 
 
 def test_without_python_it_says_what_is_needed(cli: Cli, tmp_path: Path) -> None:

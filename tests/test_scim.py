@@ -198,8 +198,9 @@ def test_an_entry_that_says_nothing_is_neither_kept_nor_answered(api: Api, plura
 
         def without_empty_entries(resource: dict) -> None:
             assert "entitlements" not in resource and "roles" not in resource
-            assert resource.get("groups", []) == [] and resource.get("members", []) == []
-            assert all(email["value"] for email in resource.get("emails", []))
+            assert resource.get("members", []) == []
+            for field in ("emails", "groups"):
+                assert all(entry["value"] for entry in resource.get(field, []))
 
         without_empty_entries(made)
         without_empty_entries(api.ok("PUT", path, body))
