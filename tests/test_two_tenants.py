@@ -221,10 +221,8 @@ def test_cancel_keys_that_are_guessed_stop_nothing(two: Two) -> None:
 
 # --- From inside the attacker's own server ---------------------------------------------------------
 
+# What opens connections from within, where it is allowed at all: test_extensions.py.
 INSIDE = [
-    "CREATE EXTENSION dblink",
-    "CREATE EXTENSION postgres_fdw; CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw"
-    " OPTIONS (host '{socket}', dbname 'databricks_postgres')",
     "CREATE EXTENSION file_fdw",
     "CREATE EXTENSION adminpack",
     "CREATE SUBSCRIPTION s CONNECTION 'host={socket} dbname=postgres user=lakeport_admin'"
