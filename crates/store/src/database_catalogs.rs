@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::retry::transact;
 use crate::unity::ObjectPatch;
 use crate::{Create, Result, Store};
 
@@ -66,18 +67,17 @@ impl Store {
         new: &NewDatabaseCatalog<'_>,
         create: &Create<'_>,
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "insert into database_catalogs (name, uid, instance_uid, database_name, creator, owner)
-                 values ($1, $2, $3, $4, $5, $5)",
-                &[&new.name, &new.uid, &new.instance_uid, &new.database_name, &new.creator],
-            )
-            .await?;
-        create.note(&transaction, new.uid).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            transaction
+                .execute(
+                    "insert into database_catalogs (name, uid, instance_uid, database_name, creator, owner)
+                     values ($1, $2, $3, $4, $5, $5)",
+                    &[&new.name, &new.uid, &new.instance_uid, &new.database_name, &new.creator],
+                )
+                .await?;
+            create.note(transaction, new.uid).await?;
+            Ok(())
+        })
     }
 
     pub async fn database_catalog(&self, name: &str) -> Result<Option<DatabaseCatalogRow>> {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::connection::Transaction;
 use crate::principals::COLUMNS;
+use crate::retry::transact;
 use crate::{Principal, Result, Store};
 
 /// A code that is about to be given to a client.
@@ -53,53 +54,57 @@ pub enum Once<T> {
 impl Store {
     /// Records the user's consent, with a code that stands for it.
     pub async fn add_code(&self, code: &NewCode<'_>) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        forget_expired(&transaction).await?;
-        let grant = Uuid::new_v4();
-        transaction
-            .execute(
-                "insert into oauth_grants (id, principal_id, client_id, scope, resource)
-                 values ($1, $2, $3, $4, $5)",
-                &[&grant, &code.principal_id, &code.client_id, &code.scope, &code.resource],
-            )
-            .await?;
-        transaction
-            .execute(
-                "insert into authorization_codes
-                     (digest, grant_id, redirect_uri, code_challenge, expires_at)
-                 values ($1, $2, $3, $4, $5)",
-                &[&code.digest, &grant, &code.redirect_uri, &code.code_challenge, &code.expires_at],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            forget_expired(transaction).await?;
+            let grant = Uuid::new_v4();
+            transaction
+                .execute(
+                    "insert into oauth_grants (id, principal_id, client_id, scope, resource)
+                     values ($1, $2, $3, $4, $5)",
+                    &[&grant, &code.principal_id, &code.client_id, &code.scope, &code.resource],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "insert into authorization_codes
+                         (digest, grant_id, redirect_uri, code_challenge, expires_at)
+                     values ($1, $2, $3, $4, $5)",
+                    &[
+                        &code.digest,
+                        &grant,
+                        &code.redirect_uri,
+                        &code.code_challenge,
+                        &code.expires_at,
+                    ],
+                )
+                .await?;
+            Ok(())
+        })
     }
 
     /// Uses the code up; a second use revokes what the first has brought.
     pub async fn redeem_code(&self, digest: &[u8]) -> Result<Once<RedeemedCode>> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let row = transaction
-            .query_opt(
-                "update authorization_codes c set used_at = now() from oauth_grants g
-                 where c.digest = $1 and c.used_at is null and g.id = c.grant_id
-                 returning g.id, g.principal_id, g.client_id, g.scope, g.resource,
-                           c.redirect_uri, c.code_challenge, c.expires_at <= now()",
-                &[&digest],
-            )
-            .await?;
-        let outcome = match row {
-            Some(row) => Once::Used(RedeemedCode {
-                grant: grant(&row),
-                redirect_uri: row.get(5),
-                code_challenge: row.get(6),
-                expired: row.get(7),
-            }),
-            None => revoke_reused(&transaction, "authorization_codes", digest).await?,
-        };
-        transaction.commit().await?;
-        Ok(outcome)
+        transact!(self, |transaction| {
+            let row = transaction
+                .query_opt(
+                    "update authorization_codes c set used_at = now() from oauth_grants g
+                     where c.digest = $1 and c.used_at is null and g.id = c.grant_id
+                     returning g.id, g.principal_id, g.client_id, g.scope, g.resource,
+                               c.redirect_uri, c.code_challenge, c.expires_at <= now()",
+                    &[&digest],
+                )
+                .await?;
+            let outcome = match row {
+                Some(row) => Once::Used(RedeemedCode {
+                    grant: grant(&row),
+                    redirect_uri: row.get(5),
+                    code_challenge: row.get(6),
+                    expired: row.get(7),
+                }),
+                None => revoke_reused(transaction, "authorization_codes", digest).await?,
+            };
+            Ok(outcome)
+        })
     }
 
     pub async fn add_refresh_token(
@@ -128,35 +133,34 @@ impl Store {
         expires_at: Timestamp,
         grace: Duration,
     ) -> Result<Once<Grant>> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let row = transaction
-            .query_opt(
-                "update refresh_tokens t set used_at = coalesce(t.used_at, now())
-                 from oauth_grants g
-                 where t.digest = $1 and t.expires_at > now()
-                   and (t.used_at is null or t.used_at > now() - $3 * interval '1 second')
-                   and g.id = t.grant_id and g.revoked_at is null and g.client_id = $2
-                 returning g.id, g.principal_id, g.client_id, g.scope, g.resource",
-                &[&digest, &client_id, &grace.as_secs_f64()],
-            )
-            .await?;
-        let outcome = match row {
-            Some(row) => {
-                let grant = grant(&row);
-                transaction
-                    .execute(
-                        "insert into refresh_tokens (digest, grant_id, expires_at)
-                         values ($1, $2, $3)",
-                        &[&successor, &grant.id, &expires_at],
-                    )
-                    .await?;
-                Once::Used(grant)
-            }
-            None => revoke_reused(&transaction, "refresh_tokens", digest).await?,
-        };
-        transaction.commit().await?;
-        Ok(outcome)
+        transact!(self, |transaction| {
+            let row = transaction
+                .query_opt(
+                    "update refresh_tokens t set used_at = coalesce(t.used_at, now())
+                     from oauth_grants g
+                     where t.digest = $1 and t.expires_at > now()
+                       and (t.used_at is null or t.used_at > now() - $3 * interval '1 second')
+                       and g.id = t.grant_id and g.revoked_at is null and g.client_id = $2
+                     returning g.id, g.principal_id, g.client_id, g.scope, g.resource",
+                    &[&digest, &client_id, &grace.as_secs_f64()],
+                )
+                .await?;
+            let outcome = match row {
+                Some(row) => {
+                    let grant = grant(&row);
+                    transaction
+                        .execute(
+                            "insert into refresh_tokens (digest, grant_id, expires_at)
+                             values ($1, $2, $3)",
+                            &[&successor, &grant.id, &expires_at],
+                        )
+                        .await?;
+                    Once::Used(grant)
+                }
+                None => revoke_reused(transaction, "refresh_tokens", digest).await?,
+            };
+            Ok(outcome)
+        })
     }
 
     /// Returns the name of the user whose grant it was, unless it had ended already.

@@ -99,39 +99,38 @@ impl Store {
     /// by the constraint `instances_name_key` if the name is taken, by `instances_address_key` if the
     /// address is.
     pub async fn add_instance(&self, new: &NewInstance, create: &Create<'_>) -> Result<Instance> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let row = transaction
-            .query_one(
-                &format!(
-                    "with made as (
-                         insert into instances
-                             (uid, name, node_id, creator, pg_version, spec, state, address,
-                              created_stopped)
-                         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning *
-                     ), given as (
-                         insert into instance_permissions (instance_uid, principal_id, level)
-                         select m.uid, p.id, 'CAN_MANAGE'
-                         from made m join principals p on p.user_name = m.creator
-                     )
-                     select {COLUMNS} from made"
-                ),
-                &[
-                    &new.uid,
-                    &new.name,
-                    &new.node_id,
-                    &new.creator,
-                    &new.pg_version,
-                    &new.spec,
-                    &new.state,
-                    &new.address,
-                    &new.created_stopped,
-                ],
-            )
-            .await?;
-        create.note(&transaction, new.uid).await?;
-        transaction.commit().await?;
-        Ok(Instance::from(&row))
+        transact!(self, |transaction| {
+            let row = transaction
+                .query_one(
+                    &format!(
+                        "with made as (
+                             insert into instances
+                                 (uid, name, node_id, creator, pg_version, spec, state, address,
+                                  created_stopped)
+                             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning *
+                         ), given as (
+                             insert into instance_permissions (instance_uid, principal_id, level)
+                             select m.uid, p.id, 'CAN_MANAGE'
+                             from made m join principals p on p.user_name = m.creator
+                         )
+                         select {COLUMNS} from made"
+                    ),
+                    &[
+                        &new.uid,
+                        &new.name,
+                        &new.node_id,
+                        &new.creator,
+                        &new.pg_version,
+                        &new.spec,
+                        &new.state,
+                        &new.address,
+                        &new.created_stopped,
+                    ],
+                )
+                .await?;
+            create.note(transaction, new.uid).await?;
+            Ok(Instance::from(&row))
+        })
     }
 
     pub async fn instance(&self, uid: Uuid) -> Result<Option<Instance>> {

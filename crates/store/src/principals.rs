@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::connection::Transaction;
+use crate::retry::transact;
 use crate::{Error, Result, Store};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,28 +188,27 @@ impl From<&Row> for Principal {
 impl Store {
     /// The user of this name, made if absent, as a member of `admins`.
     pub async fn ensure_admin(&self, user_name: &str) -> Result<Principal> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        lock_memberships(&transaction).await?;
-        transaction
-            .execute(
-                "insert into principals (kind, user_name, display_name) values ('USER', $1, $1)
-                 on conflict (user_name) do nothing",
-                &[&user_name],
-            )
-            .await?;
-        transaction
-            .execute(
-                "insert into group_members (group_id, member_id)
-                 select a.id, p.id from principals a, principals p
-                 where a.built_in and a.user_name = 'admins' and p.user_name = $1
-                   and p.kind = 'USER' and not exists (
-                       select from group_members m where m.group_id = a.id and m.member_id = p.id)",
-                &[&user_name],
-            )
-            .await?;
-        let admin = select_by_name(&transaction, user_name).await?;
-        transaction.commit().await?;
+        let admin = transact!(self, |transaction| {
+            lock_memberships(transaction).await?;
+            transaction
+                .execute(
+                    "insert into principals (kind, user_name, display_name) values ('USER', $1, $1)
+                     on conflict (user_name) do nothing",
+                    &[&user_name],
+                )
+                .await?;
+            transaction
+                .execute(
+                    "insert into group_members (group_id, member_id)
+                     select a.id, p.id from principals a, principals p
+                     where a.built_in and a.user_name = 'admins' and p.user_name = $1
+                       and p.kind = 'USER' and not exists (
+                           select from group_members m where m.group_id = a.id and m.member_id = p.id)",
+                    &[&user_name],
+                )
+                .await?;
+            select_by_name(transaction, user_name).await
+        })?;
         match admin {
             Some(admin) if admin.kind == PrincipalKind::User => Ok(admin),
             _ => Err(Error::Schema(format!(
@@ -272,29 +272,28 @@ impl Store {
         kind: PrincipalKind,
         spec: &PrincipalSpec,
     ) -> Result<Principal> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        lock_memberships(&transaction).await?;
-        let row = transaction
-            .query_one(
-                "insert into principals (kind, user_name, display_name, application_id,
-                     external_id, entitlements, active, password_hash)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
-                &[
-                    &kind.as_str(),
-                    &spec.user_name,
-                    &spec.display_name,
-                    &spec.application_id,
-                    &spec.external_id,
-                    &spec.entitlements,
-                    &spec.active,
-                    &spec.password_hash,
-                ],
-            )
-            .await?;
-        set_members(&transaction, row.get(0), spec.members.as_deref()).await?;
-        let principal = select_by_name(&transaction, &spec.user_name).await?;
-        transaction.commit().await?;
+        let principal = transact!(self, |transaction| {
+            lock_memberships(transaction).await?;
+            let row = transaction
+                .query_one(
+                    "insert into principals (kind, user_name, display_name, application_id,
+                         external_id, entitlements, active, password_hash)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
+                    &[
+                        &kind.as_str(),
+                        &spec.user_name,
+                        &spec.display_name,
+                        &spec.application_id,
+                        &spec.external_id,
+                        &spec.entitlements,
+                        &spec.active,
+                        &spec.password_hash,
+                    ],
+                )
+                .await?;
+            set_members(transaction, row.get(0), spec.members.as_deref()).await?;
+            select_by_name(transaction, &spec.user_name).await
+        })?;
         principal.ok_or_else(|| Error::Schema(String::from("a new principal is not there")))
     }
 
@@ -305,46 +304,43 @@ impl Store {
         generation: i64,
         spec: &PrincipalSpec,
     ) -> Result<Option<Principal>> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        lock_memberships(&transaction).await?;
-        let updated = transaction
-            .execute(
-                "update principals set user_name = $3, display_name = $4, external_id = $5,
-                     entitlements = $6, active = $7,
-                     password_hash = coalesce($8, password_hash), generation = generation + 1
-                 where id = $1 and generation = $2",
-                &[
-                    &id,
-                    &generation,
-                    &spec.user_name,
-                    &spec.display_name,
-                    &spec.external_id,
-                    &spec.entitlements,
-                    &spec.active,
-                    &spec.password_hash,
-                ],
-            )
-            .await?;
-        if updated == 0 {
-            return Ok(None);
-        }
-        set_members(&transaction, id, spec.members.as_deref()).await?;
-        require_an_admin(&transaction).await?;
-        let principal = select_by_name(&transaction, &spec.user_name).await?;
-        transaction.commit().await?;
-        Ok(principal)
+        transact!(self, |transaction| {
+            lock_memberships(transaction).await?;
+            let updated = transaction
+                .execute(
+                    "update principals set user_name = $3, display_name = $4, external_id = $5,
+                         entitlements = $6, active = $7,
+                         password_hash = coalesce($8, password_hash), generation = generation + 1
+                     where id = $1 and generation = $2",
+                    &[
+                        &id,
+                        &generation,
+                        &spec.user_name,
+                        &spec.display_name,
+                        &spec.external_id,
+                        &spec.entitlements,
+                        &spec.active,
+                        &spec.password_hash,
+                    ],
+                )
+                .await?;
+            if updated == 0 {
+                return Ok(None);
+            }
+            set_members(transaction, id, spec.members.as_deref()).await?;
+            require_an_admin(transaction).await?;
+            select_by_name(transaction, &spec.user_name).await
+        })
     }
 
     /// With all that is its own: tokens, secrets, grants, memberships.
     pub async fn delete_principal(&self, id: i64) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        lock_memberships(&transaction).await?;
-        transaction.execute("delete from principals where id = $1", &[&id]).await?;
-        require_an_admin(&transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            lock_memberships(transaction).await?;
+            transaction.execute("delete from principals where id = $1", &[&id]).await?;
+            require_an_admin(transaction).await?;
+            Ok(())
+        })
     }
 
     /// Every group that each of these is in, directly or through other groups.

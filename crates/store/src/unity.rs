@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use crate::retry::transact;
 use crate::unity_grants::GRANTEE;
 use crate::{Result, Store};
 
@@ -111,24 +112,23 @@ impl ObjectPatch {
 impl Store {
     /// With its schema `default`, which has the same owner.
     pub async fn add_unity_catalog(&self, new: &NewObject<'_>) -> Result<UnityCatalog> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let sql = format!(
-            "insert into unity_catalogs (name, owner, created_by, comment, properties, settings)
-             values ($1, $2, $2, $3, $4, $5) returning {CATALOG}"
-        );
-        let values: &[&(dyn ToSql + Sync)] =
-            &[&new.name, &new.owner, &new.comment, new.properties, new.settings];
-        let row = transaction.query_one(&sql, values).await?;
-        transaction
-            .execute(
-                "insert into unity_schemas (id, catalog_name, name, owner, created_by)
-                 values ($1, $2, $3, $4, $4)",
-                &[&Uuid::new_v4(), &new.name, &DEFAULT_SCHEMA, &new.owner],
-            )
-            .await?;
-        transaction.commit().await?;
-        Ok(UnityCatalog::from(&row))
+        transact!(self, |transaction| {
+            let sql = format!(
+                "insert into unity_catalogs (name, owner, created_by, comment, properties, settings)
+                 values ($1, $2, $2, $3, $4, $5) returning {CATALOG}"
+            );
+            let values: &[&(dyn ToSql + Sync)] =
+                &[&new.name, &new.owner, &new.comment, new.properties, new.settings];
+            let row = transaction.query_one(&sql, values).await?;
+            transaction
+                .execute(
+                    "insert into unity_schemas (id, catalog_name, name, owner, created_by)
+                     values ($1, $2, $3, $4, $4)",
+                    &[&Uuid::new_v4(), &new.name, &DEFAULT_SCHEMA, &new.owner],
+                )
+                .await?;
+            Ok(UnityCatalog::from(&row))
+        })
     }
 
     pub async fn unity_catalog(&self, name: &str) -> Result<Option<UnityCatalog>> {
@@ -213,43 +213,44 @@ impl Store {
     /// An update that may change a name, which what lies below follows. Grants hang on a table in three
     /// ways, so that their keys fit again only when all of them have followed.
     async fn update_named(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction.batch_execute("set constraints all deferred").await?;
-        let row = transaction.query_opt(sql, values).await?;
-        transaction.commit().await?;
-        Ok(row)
+        transact!(self, |transaction| {
+            transaction.batch_execute("set constraints all deferred").await?;
+            let row = transaction.query_opt(sql, values).await?;
+            Ok(row)
+        })
     }
 
     /// Refused by the key of `unity_schemas` while schemas are left; an empty `default` goes with its catalog.
     pub async fn delete_unity_catalog(&self, name: &str) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction
-            .execute(
-                "delete from unity_schemas s where catalog_name = $1 and name = $2
-                     and not exists (select from unity_tables t
-                                     where t.catalog_name = s.catalog_name
-                                         and t.schema_name = s.name)",
-                &[&name, &DEFAULT_SCHEMA],
-            )
-            .await?;
-        let deleted =
-            transaction.execute("delete from unity_catalogs where name = $1", &[&name]).await?;
-        transaction.commit().await?;
-        Ok(deleted == 1)
+        transact!(self, |transaction| {
+            transaction
+                .execute(
+                    "delete from unity_schemas s where catalog_name = $1 and name = $2
+                         and not exists (select from unity_tables t
+                                         where t.catalog_name = s.catalog_name
+                                             and t.schema_name = s.name)",
+                    &[&name, &DEFAULT_SCHEMA],
+                )
+                .await?;
+            let deleted =
+                transaction.execute("delete from unity_catalogs where name = $1", &[&name]).await?;
+            Ok(deleted == 1)
+        })
     }
 
     /// Deletes the catalog with its schemas and table registrations; no data file is touched.
     pub async fn delete_unity_catalog_whole(&self, name: &str) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        transaction.execute("delete from unity_tables where catalog_name = $1", &[&name]).await?;
-        transaction.execute("delete from unity_schemas where catalog_name = $1", &[&name]).await?;
-        let deleted =
-            transaction.execute("delete from unity_catalogs where name = $1", &[&name]).await?;
-        transaction.commit().await?;
-        Ok(deleted == 1)
+        transact!(self, |transaction| {
+            transaction
+                .execute("delete from unity_tables where catalog_name = $1", &[&name])
+                .await?;
+            transaction
+                .execute("delete from unity_schemas where catalog_name = $1", &[&name])
+                .await?;
+            let deleted =
+                transaction.execute("delete from unity_catalogs where name = $1", &[&name]).await?;
+            Ok(deleted == 1)
+        })
     }
 
     pub async fn add_unity_schema(
@@ -326,15 +327,14 @@ impl Store {
         name: &str,
         whole: bool,
     ) -> Result<bool> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        if whole {
-            let sql = "delete from unity_tables where catalog_name = $1 and schema_name = $2";
-            transaction.execute(sql, &[&catalog, &name]).await?;
-        }
-        let sql = "delete from unity_schemas where catalog_name = $1 and name = $2";
-        let deleted = transaction.execute(sql, &[&catalog, &name]).await?;
-        transaction.commit().await?;
-        Ok(deleted == 1)
+        transact!(self, |transaction| {
+            if whole {
+                let sql = "delete from unity_tables where catalog_name = $1 and schema_name = $2";
+                transaction.execute(sql, &[&catalog, &name]).await?;
+            }
+            let sql = "delete from unity_schemas where catalog_name = $1 and name = $2";
+            let deleted = transaction.execute(sql, &[&catalog, &name]).await?;
+            Ok(deleted == 1)
+        })
     }
 }

@@ -3,6 +3,7 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::retry::transact;
 use crate::{Result, Store};
 
 /// What a right was given on: a catalog, a schema of it, or a table of that.
@@ -86,29 +87,28 @@ impl Store {
         remove: &[(String, String)],
         add: &[(String, String)],
     ) -> Result<()> {
-        let mut client = self.connection().await?;
-        let transaction = client.transaction().await?;
-        let delete = format!(
-            "delete from unity_grants g where {PLACE} and {GRANTEE} = $4 and privilege = $5"
-        );
-        for (principal, privilege) in remove {
-            let values: &[&(dyn ToSql + Sync)] =
-                &[&place.catalog, &place.schema, &place.table, principal, privilege];
-            transaction.execute(&delete, values).await?;
-        }
-        for (principal, privilege) in add {
-            let values: &[&(dyn ToSql + Sync)] =
-                &[&place.catalog, &place.schema, &place.table, principal, privilege];
-            transaction
-                .execute(
-                    "insert into unity_grants
-                         (catalog_name, schema_name, table_name, principal, privilege)
-                     values ($1, $2, $3, nullif($4, 'account users'), $5) on conflict do nothing",
-                    values,
-                )
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+        transact!(self, |transaction| {
+            let delete = format!(
+                "delete from unity_grants g where {PLACE} and {GRANTEE} = $4 and privilege = $5"
+            );
+            for (principal, privilege) in remove {
+                let values: &[&(dyn ToSql + Sync)] =
+                    &[&place.catalog, &place.schema, &place.table, principal, privilege];
+                transaction.execute(&delete, values).await?;
+            }
+            for (principal, privilege) in add {
+                let values: &[&(dyn ToSql + Sync)] =
+                    &[&place.catalog, &place.schema, &place.table, principal, privilege];
+                transaction
+                    .execute(
+                        "insert into unity_grants
+                             (catalog_name, schema_name, table_name, principal, privilege)
+                         values ($1, $2, $3, nullif($4, 'account users'), $5) on conflict do nothing",
+                        values,
+                    )
+                    .await?;
+            }
+            Ok(())
+        })
     }
 }
