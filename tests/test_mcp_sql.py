@@ -124,6 +124,8 @@ def test_json_loses_no_digit_and_no_key(
         connection.execute(f"CREATE TABLE {table} (id int)")
     statement = f"INSERT INTO {table} VALUES (1) RETURNING {query[7:]}"
     done = writer.call(EXECUTE, instance_name=database.instance, statement=statement)
+    with database.login.connect() as connection:
+        connection.execute(f"DROP TABLE {table}")
     assert done["rows"] == wanted
 
 
